@@ -7,13 +7,13 @@
 #include "lib/hex.h"
 
 const char *const sh_launch_words[SH_LAUNCH_KEY_COUNT] = {
-    "arg",  "env",      "workdir", "user", "hostname", "tty",    "stdin", "mount",
-    "file", "readonly", "network", "port", "broker",   "memory", "cpus",  "debug",
+    "arg",      "env",   "workdir", "user", "hostname", "tty",    "stdin", "mount", "file",
+    "readonly", "limit", "network", "port", "broker",   "memory", "cpus",  "debug",
 };
 
 #define LISTS                                                                                      \
     (1u << SH_LAUNCH_ARG | 1u << SH_LAUNCH_ENV | 1u << SH_LAUNCH_MOUNT | 1u << SH_LAUNCH_FILE |    \
-     1u << SH_LAUNCH_PORT)
+     1u << SH_LAUNCH_LIMIT | 1u << SH_LAUNCH_PORT)
 
 static const char head[] = SH_LAUNCH_HEAD;
 static const char tail[] = SH_LAUNCH_TAIL;

@@ -237,6 +237,26 @@ static void add_file(struct maker *k, char *text)
     k->s->file_count++;
 }
 
+/* SH_LAUNCH_LIMIT_FORMAT */
+static void add_limit(struct maker *k, char *text)
+{
+    uint64_t n[3] = {0};
+    bool ok = true;
+    for (size_t i = 0; i < 3; i++) {
+        char *end = text;
+        while (*end && *end != ' ')
+            end++;
+        ok &= (*end == ' ') == (i < 2);
+        char *next = end + (*end != 0);
+        *end = 0;
+        ok &= read_number(text, i ? UINT64_MAX : SH_SETTINGS_LIMITS - 1, &n[i]);
+        text = next;
+    }
+    if (!ok || n[1] > n[2] || (n[0] == SH_LIMIT_FILES && n[2] > SH_LIMIT_FILES_MAX))
+        return refuse_settings(k, -EBADMSG, "a limit of the launch config is malformed");
+    k->s->limits[n[0]] = (struct sh_limit){n[1], n[2]};
+}
+
 /* --- the image --- */
 
 static void set_limits(struct sh_settings *s)
@@ -246,10 +266,10 @@ static void set_limits(struct sh_settings *s)
     s->limits[3].soft = 8u << 20;                                 /* STACK */
     s->limits[4].soft = 0;                                        /* CORE */
     s->limits[6] = s->limits[11] = (struct sh_limit){4096, 4096}; /* NPROC, SIGPENDING */
-    s->limits[7] = (struct sh_limit){1024, 65536};                /* NOFILE */
-    s->limits[8] = (struct sh_limit){8u << 20, 8u << 20};         /* MEMLOCK */
-    s->limits[12] = (struct sh_limit){819200, 819200};            /* MSGQUEUE */
-    s->limits[13] = s->limits[14] = (struct sh_limit){0, 0};      /* NICE, RTPRIO */
+    s->limits[SH_LIMIT_FILES] = (struct sh_limit){1024, 65536};
+    s->limits[8] = (struct sh_limit){8u << 20, 8u << 20};    /* MEMLOCK */
+    s->limits[12] = (struct sh_limit){819200, 819200};       /* MSGQUEUE */
+    s->limits[13] = s->limits[14] = (struct sh_limit){0, 0}; /* NICE, RTPRIO */
 }
 
 static void take_volume(struct maker *k, const uint8_t *v, size_t size)
@@ -377,8 +397,8 @@ static void take_choice(struct maker *k, int key, char *value)
     if (is_frozen(k, key, value))
         return refuse_settings(
             k, -EPERM,
-            "the image is locked: command, environment, directory, user, host name and "
-            "network stay as built");
+            "the image is locked: command, environment, directory, user, host name, limits "
+            "and network stay as built");
     switch (key) {
     case SH_LAUNCH_ARG:
         return list_add(k, &s->args, value);
@@ -401,6 +421,8 @@ static void take_choice(struct maker *k, int key, char *value)
         return add_file(k, value);
     case SH_LAUNCH_READONLY:
         return take_flag(k, value, &s->read_only);
+    case SH_LAUNCH_LIMIT:
+        return add_limit(k, value);
     case SH_LAUNCH_NETWORK:
         return set_text(k, &s->network, value, 255, "the network is empty or too long");
     case SH_LAUNCH_PORT:

@@ -18,13 +18,15 @@
 #define SH_SETTINGS_LIMITS 16u        /* RLIMIT_* of Linux */
 #define SH_SETTINGS_SHARES_MAX 64u
 #define SH_SETTINGS_FILES_MAX 64u
-#define SH_LIMIT_NONE UINT64_MAX /* no limit */
+#define SH_LIMIT_NONE UINT64_MAX    /* no limit */
+#define SH_LIMIT_FILES 7u           /* RLIMIT_NOFILE */
+#define SH_LIMIT_FILES_MAX 1048576u /* what Linux takes at most for it */
 
 /* What --lock freezes: a launch config with one of these keys is refused. A network may still be
  * taken away (the host can cut the wire anyway), or named as it was built. */
 #define SH_SETTINGS_LOCKED                                                                         \
     (1u << SH_LAUNCH_ARG | 1u << SH_LAUNCH_ENV | 1u << SH_LAUNCH_WORKDIR | 1u << SH_LAUNCH_USER |  \
-     1u << SH_LAUNCH_HOSTNAME | 1u << SH_LAUNCH_NETWORK)
+     1u << SH_LAUNCH_HOSTNAME | 1u << SH_LAUNCH_LIMIT | 1u << SH_LAUNCH_NETWORK)
 
 struct sh_string_list {
     const char **items; /* count strings, then NULL */

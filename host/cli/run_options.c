@@ -148,6 +148,8 @@ static int take_option(struct sh_run_options *o, enum sh_run_option option, cons
     case SH_run_read_only:
         o->read_only = true;
         return 0;
+    case SH_run_ulimit:
+        return sh_limit_option(&o->limits, value, err);
     case SH_run_require_confinement:
         o->require_confinement = true;
         return 0;

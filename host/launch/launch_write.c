@@ -54,6 +54,7 @@ int sh_launch_write(const struct sh_launch *l, struct sh_buffer *out, uint8_t di
     add_list(out, SH_LAUNCH_MOUNT, &l->mounts);
     add_list(out, SH_LAUNCH_FILE, &l->files);
     add_line(out, SH_LAUNCH_READONLY, l->read_only ? "1" : NULL);
+    add_list(out, SH_LAUNCH_LIMIT, &l->limits);
     add_line(out, SH_LAUNCH_NETWORK, l->network);
     add_list(out, SH_LAUNCH_PORT, &l->ports);
     add_line(out, SH_LAUNCH_BROKER, l->broker);
@@ -78,5 +79,6 @@ void sh_launch_free(struct sh_launch *l)
     sh_strings_free(&l->files);
     sh_strings_free(&l->env);
     sh_strings_free(&l->mounts);
+    sh_strings_free(&l->limits);
     sh_strings_free(&l->ports);
 }

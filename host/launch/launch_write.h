@@ -17,6 +17,7 @@ struct sh_launch {
     struct sh_strings mounts; /* "share0 ro /path" */
     struct sh_strings files;  /* "0644 /path HEX" */
     bool read_only;           /* the root */
+    struct sh_strings limits; /* SH_LAUNCH_LIMIT_FORMAT */
     const char *network;
     struct sh_strings ports; /* "tcp 80" */
     const char *broker;

@@ -9,7 +9,10 @@
 #include <sys/stat.h>
 
 #include "host/base/egress.h"
+#include "host/image/input/config.h"
 #include "host/run/copy_in.h"
+#include "host/run/run_options.h"
+#include "lib/settings.h"
 #include "verifier/base/json_read.h"
 
 const cJSON *oci_object(const cJSON *o, const char *name)
@@ -87,6 +90,7 @@ static const struct shape {
       {"consoleSize.height", 'n'},
       {"consoleSize.width", 'n'},
       {"oomScoreAdj", 'n'},
+      {"rlimits", 'a'},
 };
 
 static bool has_type(const cJSON *o, char type)
@@ -135,6 +139,39 @@ static int read_texts(const cJSON *list, const char *name, const char *field,
     return 0;
 }
 
+/* {"type": "RLIMIT_NOFILE", "soft": N, "hard": N}, each type once. */
+static int read_limit(const cJSON *item, const char *name, struct oci_process *p, uint32_t *seen,
+                      struct sh_error *err)
+{
+    const char *type = oci_text(item, "type");
+    const cJSON *soft = cJSON_GetObjectItemCaseSensitive(item, "soft"),
+                *hard = cJSON_GetObjectItemCaseSensitive(item, "hard");
+    int resource =
+        type && !strncmp(type, "RLIMIT_", 7) ? sh_limit_find(type + 7, strlen(type + 7)) : -1;
+    if (resource < 0 || *seen >> resource & 1 || !cJSON_IsNumber(soft) || !cJSON_IsNumber(hard))
+        return bad_field(err, name, "process.rlimits",
+                         "has an entry without a type of its own, soft and hard");
+    *seen |= 1u << resource;
+    struct sh_limit_record l = {.resource = (uint32_t)resource,
+                                .soft = number_of(item, "soft", INT64_MAX, SH_LIMIT_NONE),
+                                .hard = number_of(item, "hard", INT64_MAX, SH_LIMIT_NONE)};
+    return sh_limit_add(&p->limits, type, &l, err);
+}
+
+static int read_limits(const cJSON *list, const char *name, struct oci_process *p,
+                       struct sh_error *err)
+{
+    uint32_t seen = 0;
+    const cJSON *item;
+    cJSON_ArrayForEach(item, list)
+    {
+        int r = read_limit(item, name, p, &seen, err);
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
 static bool is_id(const cJSON *user, const char *name)
 {
     const cJSON *id = cJSON_GetObjectItemCaseSensitive(user, name);
@@ -153,6 +190,8 @@ int oci_process_read(const cJSON *json, const char *name, struct oci_process *p,
         r = read_texts(oci_array(json, "args"), name, "process.args", &p->args, err);
     if (!r)
         r = read_texts(oci_array(json, "env"), name, "process.env", &p->env, err);
+    if (!r)
+        r = read_limits(oci_array(json, "rlimits"), name, p, err);
     if (r)
         return r;
     if (!p->args.count || !*p->args.v[0])
@@ -174,6 +213,7 @@ void oci_process_free(struct oci_process *p)
 {
     sh_strings_free(&p->args);
     sh_strings_free(&p->env);
+    sh_strings_free(&p->limits);
     free(p->workdir);
     free(p->user);
 }

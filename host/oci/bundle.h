@@ -13,8 +13,9 @@
 /* What is to run: "process" of config.json, or the file of `exec --process`. */
 struct oci_process {
     struct sh_strings args, env;
-    char *workdir; /* absolute */
-    char *user;    /* "UID:GID" */
+    char *workdir;            /* absolute */
+    char *user;               /* "UID:GID" */
+    struct sh_strings limits; /* SH_LAUNCH_LIMIT_FORMAT */
     bool terminal;
     uint16_t rows, columns; /* 0: not given */
 };

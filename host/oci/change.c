@@ -98,6 +98,22 @@ static int exec_process(const struct exec_options *x, char **args, struct oci_pr
     return 0;
 }
 
+/* All programs inside have the container's limits. */
+static int check_limits(const struct oci_container *c, const struct oci_process *p,
+                        struct sh_error *err)
+{
+    const cJSON *limits = oci_array(c->state, "limits");
+    bool same = !p->limits.count || cJSON_GetArraySize(limits) == (int)p->limits.count;
+    for (size_t i = 0; same && i < p->limits.count; i++) {
+        const char *text = cJSON_GetStringValue(cJSON_GetArrayItem(limits, (int)i));
+        same = text && !strcmp(text, p->limits.v[i]);
+    }
+    return same ? 0
+                : sh_fail(err, -ENOTSUP,
+                          "exec: process.rlimits are not the container's, which all programs "
+                          "inside have; leave them out");
+}
+
 int oci_exec(const struct oci_runtime *rt, int argc, char **argv, struct sh_error *err)
 {
     struct exec_options x = {0};
@@ -112,6 +128,8 @@ int oci_exec(const struct oci_runtime *rt, int argc, char **argv, struct sh_erro
     if (!r && oci_container_status(&c) != OCI_RUNNING)
         r = sh_fail(err, -EINVAL, "cannot exec in a container that is %s",
                     oci_status_words[oci_container_status(&c)]);
+    if (!r)
+        r = check_limits(&c, &p, err);
     if (!r)
         r = oci_process_exec(&c, &p, x.console_socket, &pid, err);
     cleanup_free char *text = sh_format("%d", pid);

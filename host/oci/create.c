@@ -98,6 +98,9 @@ static cJSON *describe(const struct oci_bundle *b, const char *id)
     cJSON_AddStringToObject(o, "owner", "");
     if (store)
         cJSON_AddStringToObject(o, "store", store);
+    cJSON_AddItemToObject(o, "limits",
+                          cJSON_CreateStringArray((const char *const *)b->process.limits.v,
+                                                  (int)b->process.limits.count));
     add_copy(o, "annotations", oci_object(b->json, "annotations"));
     add_copy(o, "hooks", oci_object(b->json, "hooks"));
     return o;

@@ -87,6 +87,12 @@ static bool is_engine_variable(const char *pair)
     return false;
 }
 
+/* NPROC and NOFILE, which engines give to each container. */
+static bool is_engine_limit(const char *text)
+{
+    return !strncmp(text, "6 ", 2) || !strncmp(text, "7 ", 2);
+}
+
 static bool is_listed(const struct sh_string_list *list, const char *text)
 {
     for (size_t i = 0; i < list->count; i++)
@@ -97,7 +103,7 @@ static bool is_listed(const struct sh_string_list *list, const char *text)
 
 static void leave_out(const struct sh_settings *s, struct sh_run_options *o)
 {
-    struct sh_strings env = {0};
+    struct sh_strings env = {0}, limits = {0};
     if (is_built_command(&o->command, &s->args))
         sh_strings_free(&o->command);
     for (size_t i = 0; i < o->env.count; i++)
@@ -105,6 +111,11 @@ static void leave_out(const struct sh_settings *s, struct sh_run_options *o)
             sh_strings_add(&env, o->env.v[i]);
     sh_strings_free(&o->env);
     o->env = env;
+    for (size_t i = 0; i < o->limits.count; i++)
+        if (!is_engine_limit(o->limits.v[i]))
+            sh_strings_add(&limits, o->limits.v[i]);
+    sh_strings_free(&o->limits);
+    o->limits = limits;
     if (o->workdir && (!strcmp(o->workdir, "/") || !strcmp(o->workdir, s->workdir)))
         o->workdir = NULL;
     if (o->user && (!strcmp(o->user, "0:0") || !strcmp(o->user, s->user)))

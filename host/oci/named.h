@@ -11,7 +11,8 @@
  * place is the volume's. A folder there, as a persistent volume claim gives it, holds the file
  * NAME.volume; a file or a block device is it. Marks those binds, so that they are no mounts.
  *
- * Of a locked image command, environment, user, working directory and host name stay as built.
+ * Of a locked image command, environment, user, working directory, limits and host name stay as
+ * built.
  * Engines set all of them for each container, so what they set by themselves, or says the same, is
  * left out here; what somebody asked for stays in the options, and is refused with the reason. */
 int oci_named_fit(struct sh_store *store, const char *image, struct oci_bundle *b,

@@ -158,6 +158,8 @@ static int fill_options(const struct oci_start *s, struct sh_store *store, const
     for (size_t i = 0; i < p->env.count; i++)
         if (strchr(p->env.v[i], '='))
             sh_env_set(&o->env, p->env.v[i]);
+    for (size_t i = 0; i < p->limits.count; i++)
+        sh_strings_add(&o->limits, p->limits.v[i]);
     int r = oci_annotation(b, "io.shelter.image") ? oci_named_fit(store, s->image, b, o, err) : 0;
     if (!r && !oci_annotation(b, "io.shelter.image") && names_host(b->hosts, o->hostname))
         r = sh_copy_in(b->hosts, "/etc/hosts", &o->files, err);
@@ -211,6 +213,7 @@ static int prepare_instance(const struct oci_start *s, const char *hostname, str
     free(o.mounts);
     sh_strings_free(&o.command);
     sh_strings_free(&o.env);
+    sh_strings_free(&o.limits);
     sh_strings_free(&o.files);
     sh_strings_free(&o.volumes);
     return r;

@@ -141,6 +141,8 @@ static int describe_launch(const struct sh_run_options *o, const struct sh_setti
         sh_strings_add(&l->env, o->env.v[i]);
     for (size_t i = 0; i < o->files.count; i++)
         sh_strings_add(&l->files, o->files.v[i]);
+    for (size_t i = 0; i < o->limits.count; i++)
+        sh_strings_add(&l->limits, o->limits.v[i]);
     l->workdir = o->workdir;
     l->user = o->user;
     l->hostname = o->hostname;

@@ -6,7 +6,9 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "host/image/input/config.h"
 #include "host/run/terminal.h"
+#include "lib/settings.h"
 
 bool sh_run_tty(const struct sh_run_options *o)
 {
@@ -72,6 +74,26 @@ int sh_env_file(struct sh_strings *env, const char *path, struct sh_error *err)
     return 0;
 }
 
+int sh_limit_add(struct sh_strings *limits, const char *name, const struct sh_limit_record *l,
+                 struct sh_error *err)
+{
+    if (l->soft > l->hard)
+        return sh_fail(err, -EINVAL, "limit %s: the soft limit is above the hard one", name);
+    if (l->resource == SH_LIMIT_FILES && l->hard > SH_LIMIT_FILES_MAX)
+        return sh_fail(err, -EINVAL, "limit %s: at most %u descriptors are possible", name,
+                       SH_LIMIT_FILES_MAX);
+    sh_strings_addf(limits, SH_LAUNCH_LIMIT_FORMAT, l->resource, (unsigned long long)l->soft,
+                    (unsigned long long)l->hard);
+    return 0;
+}
+
+int sh_limit_option(struct sh_strings *limits, const char *text, struct sh_error *err)
+{
+    struct sh_limit_record l;
+    int r = sh_limit_parse(text, &l, err);
+    return r ? r : sh_limit_add(limits, sh_limit_name(l.resource), &l, err);
+}
+
 void sh_run_options_free(struct sh_run_options *o)
 {
     sh_strings_free(&o->command);
@@ -83,6 +105,7 @@ void sh_run_options_free(struct sh_run_options *o)
         free(o->mounts[i].target);
     }
     free(o->mounts);
+    sh_strings_free(&o->limits);
     sh_strings_free(&o->files);
     sh_strings_free(&o->volumes);
     *o = (struct sh_run_options){0};

@@ -3,6 +3,8 @@
 #ifndef HOST_RUN_RUN_OPTIONS_H
 #define HOST_RUN_RUN_OPTIONS_H
 
+#include <shelter/manifest.h>
+
 #include "host/run/instance.h"
 
 enum sh_tty_choice { SH_TTY_AUTO, SH_TTY_YES, SH_TTY_NO };
@@ -24,6 +26,7 @@ struct sh_run_options {
     const char *resolver; /* numeric address of the name server; NULL: this host's own */
     struct sh_mount *mounts;
     size_t mount_count;
+    struct sh_strings limits;  /* SH_LAUNCH_LIMIT_FORMAT */
     struct sh_strings files;   /* SH_LAUNCH_FILE_FORMAT (host/run/copy_in.h) */
     struct sh_strings volumes; /* NAME=FILE, absolute */
     uint64_t memory;           /* 0: not given */
@@ -47,6 +50,12 @@ void sh_env_set(struct sh_strings *env, const char *pair);
 int sh_env_option(struct sh_strings *env, const char *text, struct sh_error *err);
 /* --env-file: lines K=V or K; empty ones and those that begin with # say nothing. */
 int sh_env_file(struct sh_strings *env, const char *path, struct sh_error *err);
+
+/* RLIMIT_* `resource`; -EINVAL where no kernel would take it. `name` is for the sentence. */
+int sh_limit_add(struct sh_strings *limits, const char *name, const struct sh_limit_record *l,
+                 struct sh_error *err);
+/* --ulimit NAME=SOFT[:HARD] */
+int sh_limit_option(struct sh_strings *limits, const char *text, struct sh_error *err);
 
 /* Does the workload get a terminal? */
 bool sh_run_tty(const struct sh_run_options *o);

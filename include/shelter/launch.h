@@ -41,18 +41,20 @@ enum sh_launch_key {
     SH_LAUNCH_FILE,     /* file: list, "MODE /path HEX": a file of the host, untrusted: four octal
                          * digits, its place, its content */
     SH_LAUNCH_READONLY, /* readonly: "1", nobody writes to the image's root (EROFS) */
-    SH_LAUNCH_NETWORK,  /* network: as the manifest's record */
-    SH_LAUNCH_PORT,     /* port: list, "tcp|udp PORT|all": published by the host */
-    SH_LAUNCH_BROKER,   /* broker: URL of the key broker */
-    SH_LAUNCH_MEMORY,   /* memory: bytes, decimal */
-    SH_LAUNCH_CPUS,     /* cpus: decimal */
-    SH_LAUNCH_DEBUG,    /* debug: "1" */
+    SH_LAUNCH_LIMIT,   /* limit: list, "RESOURCE SOFT HARD": RLIMIT_* of Linux on x86-64, decimal */
+    SH_LAUNCH_NETWORK, /* network: as the manifest's record */
+    SH_LAUNCH_PORT,    /* port: list, "tcp|udp PORT|all": published by the host */
+    SH_LAUNCH_BROKER,  /* broker: URL of the key broker */
+    SH_LAUNCH_MEMORY,  /* memory: bytes, decimal */
+    SH_LAUNCH_CPUS,    /* cpus: decimal */
+    SH_LAUNCH_DEBUG,   /* debug: "1" */
     SH_LAUNCH_KEY_COUNT
 };
 
 #define SH_LAUNCH_PORT_FORMAT "%s %u" /* the protocol's name, the port; or instead of it: */
 #define SH_LAUNCH_PORT_ALL "all"
-#define SH_LAUNCH_MOUNT_FORMAT "%s %s %s"  /* tag, "ro" or "rw", path */
+#define SH_LAUNCH_MOUNT_FORMAT "%s %s %s" /* tag, "ro" or "rw", path */
+#define SH_LAUNCH_LIMIT_FORMAT "%u %llu %llu"
 #define SH_LAUNCH_FILE_FORMAT "%04o %s %s" /* mode, path, content in hexadecimal */
 
 #endif

@@ -51,6 +51,8 @@ CASES = {
     "a namespace that is a file": member("linux.namespaces", [{"type": "network", "path": "/etc/passwd"}]),
     "annotations is a list": member("annotations", [1]), "an annotation is a number": member("annotations", {"a": 1}), "hooks is a text": member("hooks", "x"),
     "a hook that fails": member("hooks", {"createRuntime": [{"path": "/bin/false"}]}), "a hook that is not there": member("hooks", {"createRuntime": [{"path": "/nowhere"}]}),
+    "rlimits is an object": member("process.rlimits", {}), "a limit of no kind": member("process.rlimits", [{"type": "RLIMIT_X", "soft": 1, "hard": 1}]),
+    "a limit without a type": member("process.rlimits", [{"soft": 1, "hard": 1}]), "a soft limit above the hard": member("process.rlimits", [{"type": "RLIMIT_NOFILE", "soft": 9, "hard": 8}]),
     "memory is a text": member("linux.resources", {"memory": {"limit": "1g"}}),
 }
 TEXTS = {"no JSON": b"{", "empty": b"", "a list": b"[]", "a text": b'"x"', "null": b"null", "a NUL": b"\0", "more behind it": None, "very deep": b"[" * 200000, "17 MB": b" " * (17 << 20)}

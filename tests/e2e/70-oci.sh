@@ -126,6 +126,17 @@ config "c['process'].update(args=['sh', '-c', 'id; pwd; echo \$A; cat /proc/sys/
 status "user, folder, environment, host name" 0 "${RT[@]}" run --bundle "$B" $N-d
 same "... are the bundle's" "$(tr '\n' ' ' <"$T/out")" "uid=12 gid=34 groups=34 /www b abc "
 
+config "c['process'].update(args=['sh', '-c', 'ulimit -Sn; ulimit -Hn; ulimit -Hc; ulimit -Sf'], rlimits=[{'type': 'RLIMIT_NOFILE', 'soft': 21, 'hard': 33}, {'type': 'RLIMIT_CORE', 'soft': 0, 'hard': 2**64 - 1}, {'type': 'RLIMIT_FSIZE', 'soft': 1024, 'hard': 2048}])"
+status "limits" 0 "${RT[@]}" run --bundle "$B" $N-d
+same "... are the bundle's" "$(tr '\n' ' ' <"$T/out")" "21 33 unlimited 2 "
+config "c['process'].update(args=['sh', '-c', 'for i in 3 4 5 6; do eval \"exec \$i</www\" || exit 3; done'], rlimits=[{'type': 'RLIMIT_NOFILE', 'soft': 6, 'hard': 6}])"
+check "... and held" sh -c "timeout 60 ${RT[*]} run --bundle $B $N-d 2>&1 | grep -q 'Too many open files'"
+config "c['process'].update(args=['sh', '-c', 'cat /proc/self/status >/dev/null; echo ready; sleep 60'], oomScoreAdj=321)"
+check "the supervisor's place among victims" begin $N-o
+for p in $(pgrep -P "$(cat "$T/$N-o.pid")") "$(cat "$T/$N-o.pid")"; do cat "/proc/$p/oom_score_adj"; done | sort -u >"$T/scores"
+same "... is that of the bundle, for all of it" "$(cat "$T/scores")" 321
+status "... delete" 0 "${RT[@]}" delete --force $N-o
+
 # --- hooks: each at its moment, with the state ---
 cat >"$T/hook" <<'END'
 #!/bin/sh
@@ -225,6 +236,13 @@ same "... runs that one" "$(cat "$T/out")" mine
 config "c['annotations'] = {'io.shelter.image': 'none'}"
 status "io.shelter.image that is not there" 1 "${RT[@]}" run --bundle "$B" $N-i
 one_line "... says which" "none"
+check "an image that is locked" "$SHELTER" build -q -t locked --lock -f "$B/rootfs/bin/busybox" -c '/bin/busybox sh -c "ulimit -Hn"' --ulimit nofile=40:50
+config "c['annotations'] = {'io.shelter.image': 'locked'}; c['process'].update(args=['/bin/busybox', 'sh', '-c', 'ulimit -Hn'], rlimits=[{'type': 'RLIMIT_NOFILE', 'soft': 1, 'hard': 2}])"
+status "a locked image: limits that engines give to all" 0 "${RT[@]}" run --bundle "$B" $N-i
+same "... stay as built" "$(cat "$T/out")" 50
+config "c['annotations'] = {'io.shelter.image': 'locked'}; c['process'].update(args=['/bin/busybox', 'sh', '-c', 'ulimit -Hn'], rlimits=[{'type': 'RLIMIT_FSIZE', 'soft': 0, 'hard': 0}])"
+status "a locked image: another limit" 1 "${RT[@]}" run --bundle "$B" $N-i
+one_line "... is refused" 'the image is locked: .*limits'
 config "c['annotations'] = {'io.shelter.memory': 'much'}"
 status "io.shelter.memory that is no size" 1 "${RT[@]}" run --bundle "$B" $N-i
 one_line "... says which" "io.shelter.memory"
@@ -241,6 +259,10 @@ config "c['process']['args'] = ['/www/index.html']"
 broken "a program that is none" 'permission denied'
 config "c['process']['args'] = []"
 broken "no program" 'process.args'
+config "c['process']['rlimits'] = [{'type': 'RLIMIT_NOFILE', 'soft': 2, 'hard': 1}]"
+broken "a soft limit above the hard one" 'above the hard one'
+config "c['process']['rlimits'] = [{'type': 'RLIMIT_NOFILE', 'soft': 1, 'hard': 2}] * 2"
+broken "a limit twice" 'process.rlimits'
 config "c['process']['cwd'] = 'www'"
 broken "a relative folder" 'process.cwd'
 config "del c['root']"
@@ -301,12 +323,17 @@ check "creates that were killed can be deleted" until_true 20 sh -c "[ -z \"\$(l
 
 # --- in a machine: what the enclave has not yet ---
 if [ -f build/base/vmlinux ] && command -v qemu-system-x86_64 >/dev/null; then
-    config "c['process']['args'] = ['sh', '-c', 'echo ready; cat; sleep 60']; c['annotations'] = {'io.shelter.tee': 'tdx-sim'}"
+    limits() { echo "c['process']['rlimits'] = [{'type': 'RLIMIT_NOFILE', 'soft': $1, 'hard': 33}, {'type': 'RLIMIT_CORE', 'soft': 0, 'hard': 2**64 - 1}]"; }
+    config "c['process']['args'] = ['sh', '-c', 'echo ready; cat; sleep 60']; c['annotations'] = {'io.shelter.tee': 'tdx-sim'}; $(limits 21)"
     check "tdx-sim: start" begin $N-v
-    config "c['process']['args'] = ['sh', '-c', 'id -u; tty; exit 9']"
+    config "c['process']['args'] = ['sh', '-c', 'ulimit -n']; $(limits 22)"
+    python3 -c "import json; json.dump(json.load(open('$B/config.json'))['process'], open('$T/process', 'w'))"
+    status "tdx-sim: exec with limits of its own" 1 "${RT[@]}" exec --process "$T/process" $N-v
+    one_line "... is refused" "are not the container's"
+    config "c['process']['args'] = ['sh', '-c', 'id -u; tty; ulimit -Sn; ulimit -Hn; ulimit -Hc; exit 9']; $(limits 21)"
     python3 -c "import json; json.dump(json.load(open('$B/config.json'))['process'], open('$T/process', 'w'))"
     status "tdx-sim: exec" 9 "${RT[@]}" exec --process "$T/process" $N-v
-    same "tdx-sim: exec's output" "$(tr '\n' ' ' <"$T/out")" "0 not a tty "
+    same "tdx-sim: exec's output" "$(tr '\n' ' ' <"$T/out")" "0 not a tty 21 33 unlimited "
     status "tdx-sim: kill" 0 "${RT[@]}" kill $N-v KILL
     check "tdx-sim: stopped" until_true 20 is $N-v stopped
     status "tdx-sim: delete" 0 "${RT[@]}" delete $N-v

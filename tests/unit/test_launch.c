@@ -37,6 +37,7 @@ static void test_launch(void **state)
     sh_strings_add(&l.env, "A=1");
     sh_strings_add(&l.mounts, "share0 ro /data");
     sh_strings_add(&l.ports, "tcp 80");
+    sh_strings_add(&l.limits, "7 20 30");
     l.workdir = "/w";
     l.user = "1:2";
     l.hostname = "h";
@@ -57,6 +58,7 @@ static void test_launch(void **state)
                                               "stdin 1\n"
                                               "mount share0 ro /data\n"
                                               "readonly 1\n"
+                                              "limit 7 20 30\n"
                                               "network dhcp\n"
                                               "port tcp 80\n"
                                               "broker http://10.0.2.2:8080\n"

@@ -307,6 +307,42 @@ static void test_address(void **state)
     assert_int_equal(make(image(), "port tcp all1\n"), -EBADMSG);
 }
 
+static void test_limits(void **state)
+{
+    static const char *const bad[] = {"",
+                                      "7",
+                                      "7 1",
+                                      "7 1 2 3",
+                                      "7 2 1",
+                                      "16 1 1",
+                                      "-1 1 1",
+                                      "7 01 1",
+                                      "7 1 1 ",
+                                      "nofile 1",
+                                      "7 -1 9999",
+                                      "7  1 1",
+                                      " 7 1 1",
+                                      "7 x 1",
+                                      "7 1 1048577",
+                                      "07 1 1",
+                                      "0 1 18446744073709551616"};
+    char text[64];
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        snprintf(text, sizeof(text), "limit %s\n", bad[i]);
+        if (make(image(), text) != -EBADMSG)
+            fail_msg("%s", bad[i]);
+    }
+    assert_int_equal(make(image(), ""), 0);
+    assert_int_equal(s.limits[7].hard, 65536);
+    assert_int_equal(make(image(), "limit 7 20 1048576\nlimit 4 0 18446744073709551615\n"), 0);
+    assert_int_equal(s.limits[7].soft, 20);
+    assert_int_equal(s.limits[7].hard, 1048576);
+    assert_true(s.limits[4].soft == 0 && s.limits[4].hard == SH_LIMIT_NONE);
+    struct image *t = image();
+    put_policy(t, SH_POLICY_LOCK);
+    assert_int_equal(make(t, "limit 7 20 30\n"), -EPERM);
+}
+
 static void test_sealed(void **state)
 {
     static const char body[] = "tty 1\nstdin 1\n";
@@ -511,10 +547,11 @@ int main(void)
         cmocka_unit_test(test_defaults),  cmocka_unit_test(test_absent),
         cmocka_unit_test(test_image),     cmocka_unit_test(test_host),
         cmocka_unit_test(test_malformed), cmocka_unit_test(test_locked),
-        cmocka_unit_test(test_address),   cmocka_unit_test(test_sealed),
-        cmocka_unit_test(test_requests),  cmocka_unit_test(test_secrets),
-        cmocka_unit_test(test_shares),    cmocka_unit_test(test_files),
-        cmocka_unit_test(test_places),    cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_address),   cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_sealed),    cmocka_unit_test(test_requests),
+        cmocka_unit_test(test_secrets),   cmocka_unit_test(test_shares),
+        cmocka_unit_test(test_files),     cmocka_unit_test(test_places),
+        cmocka_unit_test(test_bounds),
     };
     return cmocka_run_group_tests_name("settings", tests, NULL, NULL);
 }

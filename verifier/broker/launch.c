@@ -187,6 +187,27 @@ static cJSON *chosen_ports(const struct sh_settings *s)
     return NULL;
 }
 
+static cJSON *chosen_limits(const struct sh_settings *s, const struct sh_settings *built)
+{
+    cJSON *list = cJSON_CreateArray();
+    bool ok = list;
+    char text[64];
+
+    for (unsigned i = 0; ok && i < SH_SETTINGS_LIMITS; i++) {
+        const struct sh_limit *l = &s->limits[i], *was = &built->limits[i];
+
+        if (l->soft == was->soft && l->hard == was->hard)
+            continue;
+        snprintf(text, sizeof(text), SH_LAUNCH_LIMIT_FORMAT, i, (unsigned long long)l->soft,
+                 (unsigned long long)l->hard);
+        ok = add_text(list, text);
+    }
+    if (ok)
+        return list;
+    cJSON_Delete(list);
+    return NULL;
+}
+
 static cJSON *chosen_text(const char *now, const char *built)
 {
     return strcmp(now, built) ? cJSON_CreateStringArray(&now, 1) : cJSON_CreateArray();
@@ -224,6 +245,8 @@ static cJSON *chosen(enum sh_launch_key key, const struct sh_settings *s,
         return chosen_files(s);
     case SH_LAUNCH_READONLY:
         return chosen_text(s->read_only ? "1" : "", "");
+    case SH_LAUNCH_LIMIT:
+        return chosen_limits(s, built);
     case SH_LAUNCH_NETWORK:
         return chosen_text(s->network, built->network);
     case SH_LAUNCH_PORT:

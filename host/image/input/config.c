@@ -171,22 +171,36 @@ const char *sh_limit_name(uint32_t resource)
     return resource < 16 ? limit_names[resource] : "unknown";
 }
 
-int sh_config_limit(struct sh_config *c, const char *text, struct sh_error *err)
+int sh_limit_find(const char *name, size_t size)
+{
+    for (int i = 0; i < 16; i++)
+        if (strlen(limit_names[i]) == size && !strncasecmp(limit_names[i], name, size))
+            return i;
+    return -EINVAL;
+}
+
+int sh_limit_parse(const char *text, struct sh_limit_record *l, struct sh_error *err)
 {
     size_t n = strcspn(text, "=");
-    uint32_t resource = 0;
-    while (resource < 16 &&
-           (strlen(limit_names[resource]) != n || strncmp(limit_names[resource], text, n)))
-        resource++;
-    struct sh_limit_record l = {.resource = resource};
+    int resource = sh_limit_find(text, n);
     const char *soft = text[n] ? text + n + 1 : "";
     size_t soft_size = strcspn(soft, ":");
     const char *hard = soft[soft_size] ? soft + soft_size + 1 : soft;
-    if (resource == 16 || limit_value(soft, soft_size, &l.soft) ||
-        limit_value(hard, hard == soft ? soft_size : strlen(hard), &l.hard) || l.soft > l.hard)
+    *l = (struct sh_limit_record){.resource = (uint32_t)resource};
+    if (resource < 0 || limit_value(soft, soft_size, &l->soft) ||
+        limit_value(hard, hard == soft ? soft_size : strlen(hard), &l->hard) || l->soft > l->hard)
         return sh_fail(err, -EINVAL,
                        "'%.60s' is not a limit: NAME=SOFT[:HARD] as in nofile=1024:4096 or core=0",
                        text);
+    return 0;
+}
+
+int sh_config_limit(struct sh_config *c, const char *text, struct sh_error *err)
+{
+    struct sh_limit_record l;
+    int r = sh_limit_parse(text, &l, err);
+    if (r)
+        return r;
     c->limits = sh_realloc_array(c->limits, c->limit_count + 1, sizeof(l));
     c->limits[c->limit_count++] = l;
     return 0;

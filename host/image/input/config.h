@@ -74,8 +74,12 @@ int sh_config_stop_signal(struct sh_config *c, const char *text, struct sh_error
 /* "nofile=1024:4096", "core=0", "stack=unlimited". */
 int sh_config_limit(struct sh_config *c, const char *text, struct sh_error *err);
 
+int sh_limit_parse(const char *text, struct sh_limit_record *l, struct sh_error *err);
+
 /* "nofile" for RLIMIT_NOFILE. */
 const char *sh_limit_name(uint32_t resource);
+/* Its number; -EINVAL: there is none of this name. */
+int sh_limit_find(const char *name, size_t size);
 
 /* "/path", "/path:size=64M,mode=1777": a tmpfs. */
 int sh_config_mount(struct sh_config *c, const char *text, struct sh_error *err);
