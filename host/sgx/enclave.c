@@ -24,15 +24,22 @@ static bool is_transient(int code)
     return code == -EINTR || code == -EAGAIN || code == -EBUSY;
 }
 
-/* One ioctl, again while it says that it should be. Linux lets one at a time change an enclave and
- * refuses the others: ours wait for each other, rather than try again later. */
+/* Linux lets one at a time change an enclave and refuses the others: ours wait for each other,
+ * rather than try again. */
+static int next_ioctl(struct sgx_enclave *e, unsigned long request, void *arg)
+{
+    pthread_mutex_lock(&e->ioctls);
+    int ret = e->driver->ioctl(e->dev, request, arg);
+    pthread_mutex_unlock(&e->ioctls);
+    return ret;
+}
+
+/* One ioctl, again while it says that it should be. */
 static int patient_ioctl(struct sgx_enclave *e, unsigned long request, void *arg)
 {
     int64_t until = now_ms() + PATIENCE_NS;
     for (;;) {
-        pthread_mutex_lock(&e->ioctls);
-        int ret = e->driver->ioctl(e->dev, request, arg);
-        pthread_mutex_unlock(&e->ioctls);
+        int ret = next_ioctl(e, request, arg);
         if (!is_transient(ret) || now_ms() > until)
             return ret;
         usleep(50);
@@ -187,7 +194,7 @@ static int change_pages(struct sgx_enclave *e, unsigned long request, uint64_t o
         arg.restrict_.length = size - done;
         if (request != SGX_IOC_ENCLAVE_REMOVE_PAGES)
             arg.restrict_.permissions = value;
-        int ret = e->driver->ioctl(e->dev, request, &arg);
+        int ret = next_ioctl(e, request, &arg);
         uint64_t count =
             request == SGX_IOC_ENCLAVE_REMOVE_PAGES ? arg.remove.count : arg.restrict_.count;
         uint64_t code = request == SGX_IOC_ENCLAVE_REMOVE_PAGES ? 0 : arg.restrict_.result;
