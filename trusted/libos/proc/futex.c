@@ -26,10 +26,14 @@ struct futex_waiter {
 
 static struct wait_queue buckets[BUCKETS];
 
-static struct key key_of(uint64_t addr)
+/* `own`: the caller vouches that no other space has it (FUTEX_PRIVATE_FLAG), and nothing that
+ * threads share needs to be looked at. */
+static struct key key_of(uint64_t addr, bool own)
 {
     struct space *s = space();
     struct key key = {s, addr};
+    if (own)
+        return key;
     lock_take(&s->list, RANK_AREAS);
     const struct area *a = area_find(addr);
     if (a && a->shared)
@@ -75,9 +79,9 @@ static int wake_locked(struct wait_queue *q, struct key key, int64_t count, uint
     return woken;
 }
 
-static int wake_address(uint64_t addr, int64_t count, uint32_t bits)
+static int wake_address(uint64_t addr, int64_t count, uint32_t bits, bool own)
 {
-    struct key key = key_of(addr);
+    struct key key = key_of(addr, own);
     struct wait_queue *q = take_bucket(&key);
     int woken = wake_locked(q, key, count, bits);
     lock_give(&q->lock);
@@ -86,7 +90,7 @@ static int wake_address(uint64_t addr, int64_t count, uint32_t bits)
 
 int futex_wake_at(uint64_t addr, int count)
 {
-    return wake_address(addr, count, FUTEX_BITSET_MATCH_ANY);
+    return wake_address(addr, count, FUTEX_BITSET_MATCH_ANY, false);
 }
 
 static void add_waiter(struct futex_waiter *f, struct wait_queue *q)
@@ -101,13 +105,13 @@ static bool is_done(const struct futex_waiter *f)
     return __atomic_load_n(&f->done, __ATOMIC_SEQ_CST);
 }
 
-static long futex_wait(uint64_t addr, uint32_t value, uint32_t bits, uint64_t deadline)
+static long futex_wait(uint64_t addr, uint32_t value, uint32_t bits, uint64_t deadline, bool own)
 {
     if (!bits || addr & 3)
         return -EINVAL;
     if (mm_ready(addr, 4, PORT_R))
         return -EFAULT;
-    struct futex_waiter f = {.bits = bits, .key = key_of(addr), .w.thread = self()};
+    struct futex_waiter f = {.bits = bits, .key = key_of(addr, own), .w.thread = self()};
     struct wait_queue *q = take_bucket(&f.key);
     wait_clear();
     int r = __atomic_load_n((const uint32_t *)addr, __ATOMIC_SEQ_CST) == value ? 0 : -EAGAIN;
@@ -149,13 +153,13 @@ static void give_both(struct wait_queue *q, struct wait_queue *other)
 }
 
 static long requeue_waiters(uint64_t from, uint64_t to, int64_t wake_count, int64_t move_count,
-                            const uint32_t *expected)
+                            const uint32_t *expected, bool own)
 {
     if (from & 3 || to & 3 || wake_count < 0 || move_count < 0)
         return -EINVAL;
     if (expected && mm_ready(from, 4, PORT_R))
         return -EFAULT;
-    struct key key = key_of(from), target = key_of(to);
+    struct key key = key_of(from, own), target = key_of(to, own);
     struct wait_queue *q, *other;
     take_both(&key, &target, &q, &other);
     if (expected && __atomic_load_n((const uint32_t *)from, __ATOMIC_SEQ_CST) != *expected) {
@@ -180,7 +184,8 @@ static long requeue_waiters(uint64_t from, uint64_t to, int64_t wake_count, int6
 }
 
 /* FUTEX_WAKE_OP: changes a word, wakes at the first address and perhaps at the second. */
-static long wake_op(uint64_t one, uint64_t two, int64_t count, int64_t count2, uint32_t code)
+static long wake_op(uint64_t one, uint64_t two, int64_t count, int64_t count2, uint32_t code,
+                    bool own)
 {
     unsigned op = code >> 28, cmp = code >> 24 & 15;
     int32_t arg = (int32_t)(code << 8) >> 20, cmp_arg = (int32_t)(code << 20) >> 20;
@@ -216,8 +221,8 @@ static long wake_op(uint64_t one, uint64_t two, int64_t count, int64_t count2, u
                           was >= cmp_arg};
     if (cmp >= ARRAY_COUNT(holds))
         return -ENOSYS;
-    int woken = wake_address(one, count, FUTEX_BITSET_MATCH_ANY);
-    return holds[cmp] ? woken + wake_address(two, count2, FUTEX_BITSET_MATCH_ANY) : woken;
+    int woken = wake_address(one, count, FUTEX_BITSET_MATCH_ANY, own);
+    return holds[cmp] ? woken + wake_address(two, count2, FUTEX_BITSET_MATCH_ANY, own) : woken;
 }
 
 /* FUTEX_WAIT counts from now; FUTEX_WAIT_BITSET names an instant. */
@@ -258,11 +263,12 @@ long sys_futex(uint64_t addr, int op, uint32_t value, uint64_t timeout, uint64_t
     int64_t count = (int32_t)value, count2 = (int32_t)timeout;
     uint64_t deadline;
     int r, command = op & FUTEX_CMD_MASK;
+    bool own = op & FUTEX_PRIVATE_FLAG;
     bool wakes = command == FUTEX_WAKE || command == FUTEX_WAKE_BITSET;
     bool moves = command == FUTEX_REQUEUE || command == FUTEX_CMP_REQUEUE;
     if ((op & FUTEX_CLOCK_REALTIME) && (op & FUTEX_CMD_MASK) != FUTEX_WAIT_BITSET)
         return -ENOSYS;
-    if (!(op & FUTEX_PRIVATE_FLAG) && !(addr & 3) &&
+    if (!own && !(addr & 3) &&
         (((wakes || moves) && !is_mapped(addr)) || (moves && !(addr2 & 3) && !is_mapped(addr2))))
         return -EFAULT;
     switch (op & FUTEX_CMD_MASK) {
@@ -272,21 +278,21 @@ long sys_futex(uint64_t addr, int op, uint32_t value, uint64_t timeout, uint64_t
         if (r)
             return r;
         return futex_wait(addr, value, (op & FUTEX_CMD_MASK) == FUTEX_WAIT ? UINT32_MAX : value3,
-                          deadline);
+                          deadline, own);
     case FUTEX_WAKE:
         if (addr & 3)
             return -EINVAL;
-        return wake_address(addr, MAX(count, 1), FUTEX_BITSET_MATCH_ANY);
+        return wake_address(addr, MAX(count, 1), FUTEX_BITSET_MATCH_ANY, own);
     case FUTEX_WAKE_BITSET:
-        return value3 && !(addr & 3) ? wake_address(addr, MAX(count, 1), value3) : -EINVAL;
+        return value3 && !(addr & 3) ? wake_address(addr, MAX(count, 1), value3, own) : -EINVAL;
     case FUTEX_REQUEUE:
-        return requeue_waiters(addr, addr2, count, count2, NULL);
+        return requeue_waiters(addr, addr2, count, count2, NULL, own);
     case FUTEX_CMP_REQUEUE:
-        return requeue_waiters(addr, addr2, count, count2, &value3);
+        return requeue_waiters(addr, addr2, count, count2, &value3, own);
     case FUTEX_WAKE_OP:
         if (addr & 3)
             return -EINVAL;
-        return wake_op(addr, addr2, count, count2, value3);
+        return wake_op(addr, addr2, count, count2, value3, own);
     default:
         return -ENOSYS;
     }
@@ -338,7 +344,8 @@ static int waitv_check(uint64_t from, uint32_t count, struct futex_waiter *f)
             return r;
         if (now != (uint32_t)v.val)
             return -EAGAIN;
-        f[i] = (struct futex_waiter){.bits = FUTEX_BITSET_MATCH_ANY, .key = key_of(v.uaddr)};
+        f[i] = (struct futex_waiter){.bits = FUTEX_BITSET_MATCH_ANY,
+                                     .key = key_of(v.uaddr, v.flags & WAITV_PRIVATE)};
     }
     return 0;
 }
