@@ -3,7 +3,6 @@
 #include "lib/sites.h"
 
 #include <errno.h>
-#include <stdbool.h>
 
 #include "lib/bytes.h"
 
@@ -61,13 +60,14 @@ static bool is_site_valid(const struct sh_site *site)
         if (site->bytes[i])
             return false;
     }
-    if (site->kind == SH_SITE_CPUID)
-        return site->size == 2 && !site->at && site->bytes[0] == 0x0f && site->bytes[1] == 0xa2;
-    if (site->kind != SH_SITE_CALL || site->size < SH_SITE_JUMP || site->at + 2 > site->size)
+    bool cpuid = site->kind == SH_SITE_CPUID;
+    if ((!cpuid && site->kind != SH_SITE_CALL) || site->at + 2 > site->size)
+        return false;
+    if (!sh_site_moves(site) && !(cpuid && site->size == 2))
         return false;
     if (site->at + 2 < site->size && site->size - 2u > SH_SITE_MOVED_MAX)
         return false;
-    return site->bytes[site->at] == 0x0f && site->bytes[site->at + 1] == 0x05;
+    return site->bytes[site->at] == 0x0f && site->bytes[site->at + 1] == (cpuid ? 0xa2 : 0x05);
 }
 
 int sh_sites_get(const struct sh_sites *s, uint32_t first, uint32_t count, struct sh_site *out)

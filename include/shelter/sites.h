@@ -22,7 +22,8 @@
 // - Offsets are the file's, not addresses; a site has meaning only where the file is mapped with
 //   the right to execute. Sites above 4 GiB of a file are not listed.
 //
-// A call site is straight-line code around one `syscall`, none of which depends on where it stands:
+// A call site is straight-line code around one `syscall`, none of which depends on where it stands;
+// so is one of `cpuid` (0f a2) where there is enough of it, else it is these two bytes alone:
 //
 //          offset                offset + at              offset + at + 2      offset + size
 //          +---------------------+------------------------+--------------------+
@@ -38,6 +39,7 @@
 #ifndef SHELTER_SITES_H
 #define SHELTER_SITES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define SH_SITES_MAGIC "SHLTRSIT"
@@ -56,7 +58,7 @@
 
 enum sh_site_kind {
     SH_SITE_CALL = 1,  /* size 5..16, one `syscall` at `at` */
-    SH_SITE_CPUID = 2, /* size 2, at 0 */
+    SH_SITE_CPUID = 2, /* likewise, one `cpuid`; or size 2, at 0 */
 };
 
 struct sh_site {
@@ -67,6 +69,11 @@ struct sh_site {
     uint8_t zero;
     uint8_t bytes[SH_SITE_BYTES_MAX];
 };
+/* Is it executed elsewhere? */
+static inline bool sh_site_moves(const struct sh_site *s)
+{
+    return s->size >= SH_SITE_JUMP;
+}
 _Static_assert(sizeof(struct sh_site) == SH_SITES_SITE_SIZE, "site");
 
 #endif

@@ -87,10 +87,10 @@ refused() { # NAME: the program of this list does not start, with one line
     one_line "$1: told" "sites.bin"
 }
 with=()
-same "without the list nothing is patched" "$(port /bin/sites 500)" "------ 0 strange, interrupted"
+same "without the list nothing is patched" "$(port /bin/sites 500)" "------- 0 strange, interrupted"
 with=(--sites "$image/sites.bin")
 for p in sites sites-dynamic; do
-    same "$p: sites of each form, signals, restarts" "$(port /bin/$p)" "jjjjj- 0 strange, interrupted"
+    same "$p: sites of each form, signals, restarts" "$(port /bin/$p)" "jjjjjj- 0 strange, interrupted"
 done
 same "a program that steps into its calls" "$(port /bin/sites steps)" "0 strange in steps"
 same "a storm of signals changes no register" "$(port /bin/storm | cut -d, -f1)" "0 wrong"
@@ -112,7 +112,7 @@ if command -v nm >/dev/null; then
     list=$(nm "$T/bin/sites" | awk '$3 ~ /^site_/ && $3 !~ /short/ { print $1 }')
     # shellcheck disable=SC2086
     timeout 100 "$T/step" "$entry" $list -- "$RUNNER" "${with[@]}" "$image/root.img" "$image/manifest" -- /bin/sites 400 quiet >"$T/out" 2>"$T/err"
-    same "interrupted at each instruction on the way in: $(cat "$T/err")" "$? $(cat "$T/out")" "0 jjjjj- 0 strange, interrupted"
+    same "interrupted at each instruction on the way in: $(cat "$T/err")" "$? $(cat "$T/out")" "0 jjjjjj- 0 strange, interrupted"
     check "on the way in: everywhere" grep -qE '^([6-9][0-9]|1[0-9][0-9]) of \1 places' "$T/err"
 fi
 
@@ -131,7 +131,7 @@ sites=(--sites "$image/sites.bin")
 for speed in "" --strict; do
     rounds=30000
     [ -z "$speed" ] || rounds=1000
-    same "enclave ${speed:-patched}: sites, signals, restarts" "$(enclave /bin/sites $rounds)" "jjjjj- 0 strange, interrupted"
+    same "enclave ${speed:-patched}: sites, signals, restarts" "$(enclave /bin/sites $rounds)" "jjjjjj- 0 strange, interrupted"
 done
 speed=
 same "enclave: a storm of signals" "$(enclave /bin/storm | cut -d, -f1)" "0 wrong"
@@ -149,8 +149,8 @@ sites=()
 without=$(exits)
 check "enclave: 5,000 calls without an exception ($with_list AEX, without the list $without)" [ "$without" -ge $((with_list + 4500)) ]
 speed=
-same "enclave: without the list it runs too" "$(enclave /bin/sites 100 quiet)" "------ 0 strange, not interrupted"
-same "the command line hands it on" "$("$SHELTER" run --tee sgx-sim --rm all /bin/sites 5 quiet 2>/dev/null)" "jjjjj- 0 strange, not interrupted"
+same "enclave: without the list it runs too" "$(enclave /bin/sites 100 quiet)" "------- 0 strange, not interrupted"
+same "the command line hands it on" "$("$SHELTER" run --tee sgx-sim --rm all /bin/sites 5 quiet 2>/dev/null)" "jjjjjj- 0 strange, not interrupted"
 
 # --- python: a root file system with many libraries ---
 PY=$(ls /usr/bin/python3.[0-9]* 2>/dev/null | grep -E '/python3\.[0-9]+$' | head -n 1)
@@ -214,7 +214,7 @@ for ((at = 2000; at < size - 4096; at += 4096)); do
     # A block is needed, and the run ends, or it is not, and all is well.
     flip "$image/sites.bin" "$at" "$T/flipped"
     got=$(port /bin/sites-dynamic 5 quiet 2>"$T/err")
-    [ "$got" = "jjjjj- 0 strange, not interrupted" ] || grep -q sites.bin "$T/err" || wrong=$((wrong + 1))
+    [ "$got" = "jjjjjj- 0 strange, not interrupted" ] || grep -q sites.bin "$T/err" || wrong=$((wrong + 1))
 done
 same "any block changed: refused, or not used" $wrong 0
 with=(--sites "$T/cut")

@@ -82,7 +82,10 @@ FORM(nine, "movq $39, %%rax\n\tsyscall")  /* getpid, as Go writes it */
 FORM(leading, "xor %%esi, %%esi\n\txor %%edx, %%edx\n\tsyscall")
 FORM(trailing, "syscall\n\tcmp $-4096, %%rax")
 FORM(both, "xor %%eax, %%eax\n\tsyscall\n\tcmp $-4096, %%rax") /* read */
-FORM(short, "xor %%esi, %%esi\n\tsyscall\n\tjmp 8f\n8:")       /* no room: stays as it is */
+FORM(cpuid, "mov %%rbx, %%r11\n\txor %%ecx, %%ecx\n\tcpuid\n\tmov %%r11, %%rbx")
+FORM(short_cpuid,
+     "mov %%rbx, %%r11\n\tjmp 8f\n8:\tcpuid\n\tjmp 9f\n9:\tmov %%r11, %%rbx") /* an exception */
+FORM(short, "xor %%esi, %%esi\n\tsyscall\n\tjmp 8f\n8:") /* no room: stays as it is */
 
 static void expect(long got, long want)
 {
@@ -142,12 +145,14 @@ static void trap_flag(long flag)
 static int step_self(void)
 {
     struct sigaction a = {.sa_sigaction = stepped, .sa_flags = SA_SIGINFO};
-    long parent = getppid();
+    long parent = getppid(), leaves = call_short_cpuid(0, 0);
     sigaction(SIGTRAP, &a, NULL);
     find_slots();
     for (int i = 0; i < 200; i++) {
         trap_flag(0x100);
         expect(i & 1 ? call_seven(0, 0) : call_both(0, 12345), i & 1 ? parent : -EBADF);
+        trap_flag(0x100);
+        expect(call_cpuid(0, 0), leaves);
         trap_flag(0);
     }
     printf("%ld strange in %s\n", strange, steps >= 200 ? "steps" : "too few steps");
@@ -159,10 +164,10 @@ int main(int argc, char **argv)
     if (argc > 1 && !strcmp(argv[1], "steps"))
         return step_self();
     int rounds = argc > 1 ? atoi(argv[1]) : 20000;
-    long pid = getpid(), parent = getppid();
+    long pid = getpid(), parent = getppid(), leaves = call_short_cpuid(0, 0);
     struct sigaction a = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_RESTART};
-    const uint8_t *sites[] = {site_seven,    site_nine, site_leading,
-                              site_trailing, site_both, site_short};
+    const uint8_t *sites[] = {site_seven, site_nine,  site_leading, site_trailing,
+                              site_both,  site_cpuid, site_short};
     struct itimerval t = {{0, 300}, {0, 300}}, never = {{0, 0}, {0, 0}};
     sigaction(SIGINT, &a, NULL);
     sigaction(SIGALRM, &a, NULL);
@@ -176,6 +181,7 @@ int main(int argc, char **argv)
         expect(call_leading(SYS_getpid, 0), pid);
         expect(call_trailing(SYS_close, 12345), -EBADF);
         expect(call_both(0, 12345), -EBADF);
+        expect(call_cpuid(0, 0), leaves);
         expect(call_short(SYS_getppid, 0), parent);
     }
     setitimer(ITIMER_REAL, &never, NULL);

@@ -100,7 +100,7 @@ static void walk(unsigned long site, unsigned long entry)
             long flags = ptrace(PTRACE_PEEKDATA, pid, r.rsp, NULL);
             ptrace(PTRACE_POKEDATA, pid, r.rsp, flags & ~TRAP_FLAG);
         }
-        if (r.rip >= LIBOS_LOWEST && r.rip - entry > 96)
+        if (r.rip >= LIBOS_LOWEST && r.rip - entry > 204) /* los_fast and los_fast_cpuid */
             break;
         note(r.rip);
     }

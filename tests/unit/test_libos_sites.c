@@ -29,6 +29,7 @@
 #define PAGES 4u
 
 #define GETPID "\xb8\x27\x00\x00\x00\x0f\x05"
+#define MOVED "\x31\xc9\x0f\xa2\x89\xc2" /* xor %ecx, %ecx; cpuid; mov %eax, %edx */
 #define READ "\x31\xc0\x0f\x05\x48\x3d\x00\xf0\xff\xff"
 
 /* Where the sites of /program are. */
@@ -38,6 +39,7 @@ static const struct sh_site listed[] = {
     {.offset = 0x80, .kind = SH_SITE_CALL, .size = 10, .at = 2, .bytes = READ},
     {.offset = 0xff9, .kind = SH_SITE_CALL, .size = 7, .at = 5, .bytes = GETPID},
     {.offset = 0x2000, .kind = SH_SITE_CALL, .size = 7, .at = 5, .bytes = GETPID}, /* not there */
+    {.offset = 0x2800, .kind = SH_SITE_CPUID, .size = 6, .at = 2, .bytes = MOVED},
 };
 #define COUNT ARRAY_COUNT(listed)
 #define ABSENT 4u
@@ -132,10 +134,10 @@ static void assert_text(const uint8_t *at, uint32_t changed)
     for (size_t i = 0; i < COUNT; i++) {
         if (!(changed >> i & 1))
             continue;
-        if (listed[i].kind == SH_SITE_CPUID)
-            memcpy(want + listed[i].offset, "\x0f\x0b", 2);
-        else
+        if (at[listed[i].offset] == 0xe9)
             memcpy(want + listed[i].offset, at + listed[i].offset, SH_SITE_JUMP);
+        else if (listed[i].kind == SH_SITE_CPUID)
+            memcpy(want + listed[i].offset + listed[i].at, "\x0f\x0b", 2);
         if (listed[i].kind == SH_SITE_CALL)
             assert_int_equal(at[listed[i].offset], 0xe9);
     }
@@ -152,11 +154,15 @@ static void test_patch(void **state)
 {
     give(listed, COUNT);
     const uint8_t *at = map(PROT_READ | PROT_EXEC, MAP_PRIVATE), *slot = slot_of(at, 2);
-    assert_text(at, 0x0f);
+    assert_text(at, 0x2f);
     assert_memory_equal(slot, "\x31\xc0\x48\x8d\x0d\x08\x00\x00\x00\x65\xff\x24\x25", 13);
     assert_int_equal(sh_le32(slot + 13), offsetof(struct thread, fast));
     assert_memory_equal(slot + 17, "\x48\x3d\x00\xf0\xff\xff\xe9", 7);
     assert_ptr_equal(slot + 28 + (int32_t)sh_le32(slot + 24), at + 0x80 + 10);
+    slot = slot_of(at, 5);
+    assert_memory_equal(slot, "\x31\xc9\x48\x8d\x15\x08\x00\x00\x00\x65\xff\x24\x25", 13);
+    assert_int_equal(sh_le32(slot + 13), offsetof(struct thread, fast_cpuid));
+    assert_memory_equal(slot + 17, "\x89\xc2\xe9", 3);
     slot = slot_of(at, 0);
     assert_memory_equal(slot, GETPID, 5);
     assert_ptr_equal(slot + 12 + (int32_t)sh_le32(slot + 8), at + 0x17);
@@ -203,15 +209,15 @@ static void test_lists(void **state)
     s[0].bytes[1] = 0x28; /* other bytes than the file has */
     give(s, COUNT);
     const uint8_t *at = map(PROT_READ | PROT_EXEC, MAP_PRIVATE);
-    assert_text(at, 0x0e);
+    assert_text(at, 0x2e);
     unmap(at);
     memcpy(s, listed, sizeof(s));
-    s[4].offset = 0x100000; /* far behind the file's end */
+    s[5].offset = 0x100000; /* far behind the file's end */
     give(s, COUNT);
     at = map(PROT_READ | PROT_EXEC, MAP_PRIVATE);
     assert_text(at, 0x0f);
     unmap(at);
-    s[4].offset = 0x11; /* descending: all of it is refused */
+    s[5].offset = 0x11; /* descending: all of it is refused */
     give(s, COUNT);
     at = map(PROT_READ | PROT_EXEC, MAP_PRIVATE);
     assert_text(at, 0);
@@ -270,9 +276,10 @@ static void test_moved(void **state)
     const uint8_t *at = map(PROT_READ | PROT_EXEC, MAP_PRIVATE);
     uint64_t to = unit_memory(2 * sizeof(text));
     assert_int_equal(call(__NR_mremap, at, sizeof(text), sizeof(text), 3, to), to);
-    assert_text((const uint8_t *)to, 0x02); /* UD2 stays, and is known there */
+    assert_text((const uint8_t *)to, 0x22); /* UD2 stays, and is known there */
     los_lock();
     assert_true(sites_is_cpuid(to + 0x40));
+    assert_true(sites_is_cpuid(to + 0x2802));
     los_unlock();
     assert_int_equal(call(__NR_munmap, to, 2 * sizeof(text)), 0);
 }

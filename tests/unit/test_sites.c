@@ -104,6 +104,7 @@ static void assert_site(size_t i, uint32_t offset, unsigned kind, unsigned size,
 
 #define RET "\xc3"
 #define SYSCALL "\x0f\x05"
+#define CPUID "\x0f\xa2"
 #define GETPID "\xb8\x27\x00\x00\x00"  /* mov $39, %eax */
 #define READ "\x31\xc0"                /* xor %eax, %eax */
 #define CMP "\x48\x3d\x00\xf0\xff\xff" /* cmp $-4096, %rax */
@@ -124,6 +125,12 @@ static void test_forms(void **state)
     assert_site(0, 0, SH_SITE_CALL, 5, 2);
     assert_int_equal(FIND("\x0f\xa2" RET), 1);
     assert_site(0, 0, SH_SITE_CPUID, 2, 0);
+    assert_int_equal(FIND(READ CPUID "\x89\xc2" RET), 1); /* mov %eax, %edx */
+    assert_site(0, 0, SH_SITE_CPUID, 6, 2);
+    assert_int_equal(FIND("\x74\x00" CPUID "\x41\x89\xc1" RET), 1); /* je; mov %eax, %r9d */
+    assert_site(0, 2, SH_SITE_CPUID, 5, 0);
+    assert_int_equal(FIND(READ CPUID "\x74\xfc" RET), 1); /* something jumps to it */
+    assert_site(0, 2, SH_SITE_CPUID, 2, 0);
     assert_int_equal(FIND(GETPID SYSCALL GETPID SYSCALL RET), 2);
     assert_site(1, 7, SH_SITE_CALL, 7, 5);
     /* The second would take what the first one keeps. */
@@ -265,8 +272,11 @@ static int read_list(void *arg, uint64_t offset, void *buf, size_t size)
 static const struct sh_site good[] = {
     {.offset = 100, .kind = SH_SITE_CALL, .size = 7, .at = 5, .bytes = GETPID SYSCALL},
     {.offset = 107, .kind = SH_SITE_CPUID, .size = 2, .bytes = "\x0f\xa2"},
+    {.offset = 200, .kind = SH_SITE_CPUID, .size = 6, .at = 2, .bytes = READ CPUID "\x89\xc2"},
     {.offset = 4086, .kind = SH_SITE_CALL, .size = 10, .at = 2, .bytes = READ SYSCALL CMP},
 };
+
+#define COUNT (sizeof(good) / sizeof(good[0]))
 
 /* Two files, numbers 7 and 9; the first has these sites, the second one more. */
 static struct list *make(const struct sh_site *sites, uint32_t count)
@@ -302,16 +312,16 @@ static int read_all(struct list *l)
 static void test_reader(void **state)
 {
     struct sh_sites s;
-    struct sh_site out[3];
+    struct sh_site out[COUNT];
     uint32_t first, count;
-    struct list *l = make(good, 3);
+    struct list *l = make(good, COUNT);
     assert_int_equal(sh_sites_open(&s, l->size, read_list, l), 0);
     assert_int_equal(sh_sites_find(&s, 7, &first, &count), 0);
-    assert_int_equal(count, 3);
+    assert_int_equal(count, COUNT);
     assert_int_equal(sh_sites_get(&s, first, count, out), 0);
     assert_memory_equal(out, good, sizeof(good));
     assert_int_equal(sh_sites_find(&s, 9, &first, &count), 0);
-    assert_int_equal(first, 3);
+    assert_int_equal(first, COUNT);
     assert_int_equal(sh_sites_get(&s, first, 2, out), -EBADMSG);
     for (uint64_t nid = 0; nid < 12; nid++) {
         int want = nid == 7 || nid == 9 ? 0 : -ENOENT;
@@ -324,18 +334,18 @@ static void test_reader(void **state)
 
 static void test_reader_refuses(void **state)
 {
-    struct sh_site s[3];
+    struct sh_site s[COUNT];
     static const struct {
         unsigned at;
         uint8_t value;
     } head[] = {{0, 'x'}, {8, 2},  {12, 0xff}, {13, 1}, {15, 1}, {16, 0xff}, {19, 1},
                 {20, 1},  {31, 1}, {40, 3},    {43, 1}, {44, 0}, {44, 5},    {47, 1}};
     for (size_t i = 0; i < sizeof(head) / sizeof(head[0]); i++) {
-        struct list *l = make(good, 3);
+        struct list *l = make(good, COUNT);
         l->bytes[head[i].at] = head[i].value;
         assert_int_equal(read_all(l), -EBADMSG);
     }
-    struct list *l = make(good, 3);
+    struct list *l = make(good, COUNT);
     for (l->size = 0; l->size < 64 + 4 * 24; l->size++)
         assert_int_equal(read_all(l), -EBADMSG);
     l->size = SH_SITES_SIZE_MAX + 4096ull;
@@ -344,7 +354,7 @@ static void test_reader_refuses(void **state)
     do {                                                                                           \
         memcpy(s, good, sizeof(s));                                                                \
         change;                                                                                    \
-        assert_int_equal(read_all(make(s, 3)), -EBADMSG);                                          \
+        assert_int_equal(read_all(make(s, COUNT)), -EBADMSG);                                      \
     } while (0)
     BAD(s[0].kind = 0);
     BAD(s[0].kind = 3);
@@ -357,11 +367,14 @@ static void test_reader_refuses(void **state)
     BAD(s[0].bytes[7] = 1);
     BAD(s[0].offset = 101);    /* overlaps the next one */
     BAD(s[1].offset = 50);     /* descends */
-    BAD(s[2].offset = 4087);   /* over a page's end */
+    BAD(s[3].offset = 4087);   /* over a page's end */
     BAD(s[1].bytes[1] = 0x05); /* no cpuid */
     BAD(s[1].size = 3);
     BAD(s[1].at = 1);
-    BAD(s[2].size = 15; s[2].bytes[14] = 0x90); /* more than is moved */
+    BAD(s[2].bytes[3] = 0x05); /* a system call */
+    BAD(s[2].at = 1);
+    BAD(s[2].size = 4; s[2].bytes[4] = s[2].bytes[5] = 0); /* too little */
+    BAD(s[3].size = 15; s[3].bytes[14] = 0x90);            /* more than is moved */
 #undef BAD
 }
 

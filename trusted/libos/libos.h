@@ -104,6 +104,7 @@ struct thread {
     void (*fast)(void); /* los_fast */
     uint8_t *notify;    /* set to 1 before program code runs, for the port; NULL: nothing */
     uint64_t touch_code, touch_stack; /* read, written on the next way back; first is 0: not */
+    void (*fast_cpuid)(void);         /* los_fast_cpuid */
 
     struct trap trap;
     void *port;          /* the port's own */

@@ -203,20 +203,22 @@ static void find_reach(struct finder *f)
 
 /* --- choosing --- */
 
-static void add_site(struct finder *f, enum sh_site_kind kind, uint32_t from, uint32_t size,
+/* False: it cannot be listed. */
+static bool add_site(struct finder *f, enum sh_site_kind kind, uint32_t from, uint32_t size,
                      uint32_t at)
 {
     uint64_t offset = (uint64_t)(f->bytes + from - f->code.data);
     struct sh_site s = {
         .offset = (uint32_t)offset, .kind = kind, .size = (uint8_t)size, .at = (uint8_t)at};
     if (offset + size > UINT32_MAX || offset % 4096 + size > 4096)
-        return;
+        return false;
     memcpy(s.bytes, f->bytes + from, size);
     if (f->out->count == f->out_room) {
         f->out_room = f->out_room ? 2 * f->out_room : 64;
         f->out->v = sh_realloc_array(f->out->v, f->out_room, sizeof(*f->out->v));
     }
     f->out->v[f->out->count++] = s;
+    return true;
 }
 
 /* b8 imm32: mov $imm, %eax; 48 c7 c0 imm32: mov $imm, %rax. */
@@ -240,31 +242,34 @@ static bool jump_is_safe(const struct finder *f, uint32_t from)
     return true;
 }
 
-/* Grows the site around the `syscall` at ops[n]: to the front first, then to the back. */
-static void relocate_site(struct finder *f, size_t n, size_t first_free)
+/* Grows the site around the `syscall` or `cpuid` at ops[n]: to the front first, then to the back.
+ * False: there is not enough that may be moved. */
+static bool relocate_site(struct finder *f, size_t n, size_t first_free)
 {
     const struct op *call = &f->ops[n];
     uint32_t from = call->at, to = call->at + 2, number;
     if (f->indirect || f->range.pads || !call->reached)
-        return;
+        return false;
     size_t i = n;
     while (to - from < SH_SITE_JUMP && i > first_free && f->ops[i - 1].movable &&
            to - f->ops[i - 1].at <= SH_SITE_BYTES_MAX && !is_target(f, f->range.start + from)) {
         from = f->ops[--i].at;
         if (loads_number(f->bytes + from, f->ops[i].size, &number) && number == SIGRETURN)
-            return;
+            return false;
     }
     for (i = n + 1; to - from < SH_SITE_JUMP && i < f->op_count; i++) {
         bool last = f->ops[i].size == 1 && f->bytes[f->ops[i].at] == 0xc3; /* ret */
         uint32_t end = f->ops[i].at + f->ops[i].size;
         if ((!f->ops[i].movable && !last) || end - from - 2 > SH_SITE_MOVED_MAX)
-            return;
+            return false;
         to = end;
         if (last)
             break;
     }
-    if (to - from >= SH_SITE_JUMP && jump_is_safe(f, from))
-        add_site(f, SH_SITE_CALL, from, to - from, call->at - from);
+    if (to - from < SH_SITE_JUMP || !jump_is_safe(f, from))
+        return false;
+    return add_site(f, call->kind == KIND_CPUID ? SH_SITE_CPUID : SH_SITE_CALL, from, to - from,
+                    call->at - from);
 }
 
 static void choose_sites(struct finder *f)
@@ -275,7 +280,8 @@ static void choose_sites(struct finder *f)
         size_t had = f->out->count;
         uint32_t number;
         if (op->kind == KIND_CPUID) {
-            add_site(f, SH_SITE_CPUID, op->at, 2, 0);
+            if (!relocate_site(f, n, first_free))
+                add_site(f, SH_SITE_CPUID, op->at, 2, 0);
         } else if (op->kind == KIND_SYSCALL) {
             if (n > first_free && loads_number(f->bytes + before->at, before->size, &number) &&
                 number < CALL_NUMBER_MAX) {

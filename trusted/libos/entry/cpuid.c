@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `cpuid` of programs (SDM, volume 2A): an exception in an enclave, so the LibOS answers.
+// `cpuid` of programs (SDM, volume 2A): an exception in an enclave, so the LibOS answers; also
+// where it is reached without one (mm/sites.h).
 //
 // What features there are is the host's claim, taken once at start: a false one ends in SIGILL or
 // in slower code. What memory depends on is not: leaf 0xD, by which programs size the area of
@@ -127,6 +128,15 @@ static struct answer answer_leaf(uint32_t leaf, uint32_t subleaf)
     return a;
 }
 
+void cpuid_answer(struct regs *r)
+{
+    struct answer a = answer_leaf((uint32_t)r->rax, (uint32_t)r->rcx);
+    r->rax = a.eax;
+    r->rbx = a.ebx;
+    r->rcx = a.ecx;
+    r->rdx = a.edx;
+}
+
 bool cpuid_emulate(struct thread *t)
 {
     struct regs *r = &t->regs;
@@ -134,11 +144,7 @@ bool cpuid_emulate(struct thread *t)
     if (user_read(code, r->rip, sizeof(code)) || code[0] != 0x0f ||
         !(code[1] == 0xa2 || (code[1] == 0x0b && sites_is_cpuid(r->rip))))
         return false;
-    struct answer a = answer_leaf((uint32_t)r->rax, (uint32_t)r->rcx);
-    r->rax = a.eax;
-    r->rbx = a.ebx;
-    r->rcx = a.ecx;
-    r->rdx = a.edx;
+    cpuid_answer(r);
     r->rip += sizeof(code);
     return true;
 }

@@ -12,10 +12,13 @@ extern const char los_resume_start[], los_resume_end[];
 
 /* entry/fast.S: where patched call sites come in. */
 void los_fast(void);
+void los_fast_cpuid(void);
 _Noreturn void los_fast_call(struct thread *t) __attribute__((used));
-/* A program that steps itself (TF) arrived at los_fast, where the LibOS must not be stepped: makes
- * t->regs, as they were there, and t->trap those of the call. */
-void los_fast_stepped(struct thread *t);
+_Noreturn void los_fast_cpuid_call(struct thread *t) __attribute__((used));
+/* A program that steps itself (TF) arrived at one of the two, where the LibOS must not be stepped:
+ * makes t->regs, as they were there, and t->trap those of the call, or of the step over `cpuid`.
+ */
+void los_fast_stepped(struct thread *t, bool cpuid);
 
 /* entry/trap.c: handles signals, gives up the lock and goes back to the program. */
 _Noreturn void los_return(struct thread *t);
@@ -23,6 +26,7 @@ _Noreturn void los_kicked(struct thread *t);
 
 /* entry/cpuid.c: did the fault come of a `cpuid`? Then it is answered. With the lock held. */
 bool cpuid_emulate(struct thread *t);
+void cpuid_answer(struct regs *r); /* to EAX and ECX */
 
 /* entry/trace.c */
 void trace_call(struct thread *t, int64_t nr, const uint64_t a[6], long result);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where patched call sites enter (mm/sites.h): registers as at `syscall`, but for RCX, which says
-// where the program goes on. Nothing is pushed on the program's stack: its red zone is in use.
+// Where patched call sites enter (mm/sites.h): registers as at `syscall`, but for RCX, or as at
+// `cpuid`, but for RDX, which says where the program goes on. Nothing is pushed on the program's stack: its red zone is in use.
 //
 // All of this is LibOS code for whatever interrupts it: a kick that hits here is seen on the way
 // back. Registers go straight to thread.regs, the place of the last one first.
@@ -10,11 +10,9 @@
 #define FLAGS_FOREIGN 0x40500               // TF, DF, AC: not for the LibOS
 
     .text
-    .globl los_fast
-    .type los_fast, @function
-los_fast:
+    .macro enter_from_site next, handler
     mov %rsp, %gs:REGS_RSP
-    mov %rcx, %gs:REGS_RIP
+    mov \next, %gs:REGS_RIP
     mov %gs:0, %rsp
     lea REGS_RSP(%rsp), %rsp
     pushfq
@@ -38,12 +36,23 @@ los_fast:
     mov STACK(%rdi), %rsp
     jnz 2f
 1:  xor %ebp, %ebp
-    call los_fast_call
+    call \handler
     ud2
 2:  andl $~FLAG_TF, REGS_FLAGS(%rdi)        // a call ends the stepping (mm/sites.h)
     pushq $2
     popfq
     jmp 1b
+    .endm
+
+    .globl los_fast, los_fast_cpuid
+    .type los_fast, @function
+los_fast:
+    enter_from_site %rcx, los_fast_call
     .size los_fast, . - los_fast
+
+    .type los_fast_cpuid, @function
+los_fast_cpuid:
+    enter_from_site %rdx, los_fast_cpuid_call
+    .size los_fast_cpuid, . - los_fast_cpuid
 
     .section .note.GNU-stack, "", @progbits

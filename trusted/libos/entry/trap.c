@@ -203,11 +203,24 @@ void los_fast_call(struct thread *t)
     los_return(t);
 }
 
-void los_fast_stepped(struct thread *t)
+void los_fast_cpuid_call(struct thread *t)
 {
-    t->regs.rip = t->regs.rcx;
-    t->regs.rflags &= ~FLAG_TF;
-    t->trap = (struct trap){.kind = TRAP_SYSCALL};
+    cpuid_answer(&t->regs);
+    los_resume(t);
+}
+
+void los_fast_stepped(struct thread *t, bool cpuid)
+{
+    struct regs *r = &t->regs;
+    if (!cpuid) {
+        r->rip = r->rcx;
+        r->rflags &= ~FLAG_TF;
+        t->trap = (struct trap){.kind = TRAP_SYSCALL};
+    } else {
+        r->rip = r->rdx;
+        cpuid_answer(r);
+        t->trap = (struct trap){.kind = TRAP_FAULT, .vector = VECTOR_DB};
+    }
 }
 
 static void handle_interrupt(struct thread *t)

@@ -19,7 +19,7 @@
 /* A file's list, read once; count 0: it has none. */
 struct site_list {
     uint32_t count;
-    bool calls;
+    bool moves; /* some are executed elsewhere */
     struct sh_site *sites;
 };
 
@@ -28,7 +28,7 @@ struct site_place {
     uint64_t nid;
     uint64_t base;
     const struct site_list *list;
-    uint64_t slots; /* address of slot 0; 0: out of reach, only cpuid is patched */
+    uint64_t slots; /* address of slot 0; 0: out of reach, only `cpuid` is, to `ud2` */
     bool filled[SH_SITES_OF_FILE_MAX * SLOT / PAGE_SIZE];
 };
 
@@ -41,6 +41,7 @@ struct site_set {
     uint32_t place_count, slot_pages;
 };
 static const char slots_name[] = "[sites]";
+static const uint8_t ud2[] = {0x0f, 0x0b};
 
 static int read_sites(void *arg, uint64_t offset, void *buf, size_t size)
 {
@@ -81,7 +82,7 @@ static int load_list(struct site_list *l, uint64_t nid)
     }
     l->count = count;
     for (uint32_t i = 0; i < count; i++)
-        l->calls = l->calls || l->sites[i].kind == SH_SITE_CALL;
+        l->moves = l->moves || sh_site_moves(&l->sites[i]);
     return 0;
 }
 
@@ -159,7 +160,7 @@ static struct site_place *place_of(const struct inode *i, const struct area *a)
     if (p || !set || set->place_count == PLACES_MAX || !(p = los_alloc(sizeof(*p))))
         return p;
     *p = (struct site_place){.nid = i->lower.nid, .base = base, .list = l};
-    p->slots = l->calls ? new_slots(set, a, l->count) : 0;
+    p->slots = l->moves ? new_slots(set, a, l->count) : 0;
     set->places[set->place_count++] = p;
     return p;
 }
@@ -203,13 +204,16 @@ static void make_slot(const struct site_place *p, uint32_t index, uint8_t *out)
     uint64_t next = trailing_size(s) ? slot + s->at + CALL_SIZE : after;
     uint8_t *code = out + s->at;
     memset(out, 0xcc, SLOT);
-    if (s->kind != SH_SITE_CALL)
+    bool cpuid = s->kind == SH_SITE_CPUID;
+    if (!sh_site_moves(s))
         return;
     memcpy(out, s->bytes, s->at);
-    memcpy(code, "\x48\x8d\x0d", 3); /* lea next(%rip), %rcx */
+    /* lea next(%rip), %rcx, which a call overwrites anyway, or %rdx, which cpuid does */
+    memcpy(code, cpuid ? "\x48\x8d\x15" : "\x48\x8d\x0d", 3);
     sh_put_le32(code + 3, (uint32_t)(next - (slot + s->at + 7)));
     memcpy(code + 7, "\x65\xff\x24\x25", 4); /* jmp *%gs:fast */
-    sh_put_le32(code + 11, offsetof(struct thread, fast));
+    sh_put_le32(code + 11,
+                cpuid ? offsetof(struct thread, fast_cpuid) : offsetof(struct thread, fast));
     if (!trailing_size(s))
         return;
     memcpy(code + CALL_SIZE, s->bytes + s->at + 2, trailing_size(s));
@@ -259,8 +263,8 @@ void sites_patch(struct area *a, uint64_t addr, uint8_t *page)
         if (at + s->size > PAGE_SIZE || memcmp(page + at, s->bytes, s->size))
             continue;
         if (s->kind == SH_SITE_CPUID)
-            memcpy(page + at, "\x0f\x0b", 2);
-        else if (jump_reaches(addr + at, slot_at(p, n)) && slot_ready(p, n))
+            memcpy(page + at + s->at, ud2, sizeof(ud2));
+        if (sh_site_moves(s) && jump_reaches(addr + at, slot_at(p, n)) && slot_ready(p, n))
             put_jump(page + at, addr + at, slot_at(p, n));
     }
 }
@@ -270,7 +274,7 @@ static bool is_patched(const struct site_place *p, uint32_t index, const uint8_t
     const struct sh_site *s = &p->list->sites[index];
     uint8_t jump[SH_SITE_JUMP];
     put_jump(jump, p->base + s->offset, slot_at(p, index));
-    return s->kind == SH_SITE_CALL && p->slots && !memcmp(bytes, jump, sizeof(jump));
+    return sh_site_moves(s) && p->slots && !memcmp(bytes, jump, sizeof(jump));
 }
 
 void sites_restore(const struct area *a, uint64_t addr, uint8_t *page)
@@ -285,8 +289,11 @@ void sites_restore(const struct area *a, uint64_t addr, uint8_t *page)
         uint64_t at = s->offset - offset;
         if (s->offset < offset || at + s->size > PAGE_SIZE)
             break;
-        if (is_patched(p, n, page + at))
-            memcpy(page + at, s->bytes, SH_SITE_JUMP);
+        if (!is_patched(p, n, page + at))
+            continue;
+        memcpy(page + at, s->bytes, SH_SITE_JUMP);
+        if (s->kind == SH_SITE_CPUID)
+            memcpy(page + at + s->at, ud2, sizeof(ud2));
     }
 }
 
@@ -301,12 +308,12 @@ uint64_t sites_virtual(uint64_t rip)
             continue;
         const struct sh_site *s = &p->list->sites[(rip - p->slots) / SLOT];
         uint64_t site = p->base + s->offset, k = (rip - p->slots) % SLOT;
-        if (s->kind != SH_SITE_CALL)
+        if (!sh_site_moves(s))
             return rip;
         if (k <= s->at)
             return site + k;
         if (k < s->at + CALL_SIZE)
-            return site + s->at; /* the syscall is still to come */
+            return site + s->at; /* the instruction itself is still to come */
         return site + MIN(k - CALL_SIZE + 2, s->size);
     }
     return rip;
@@ -322,7 +329,7 @@ uint64_t sites_real(uint64_t rip)
         if (index == p->list->count)
             continue;
         const struct sh_site *s = &p->list->sites[index];
-        if (offset <= s->offset || s->kind != SH_SITE_CALL)
+        if (offset <= s->offset || !sh_site_moves(s))
             continue;
         uint64_t k = offset - s->offset;
         uint8_t bytes[SH_SITE_JUMP];
@@ -342,7 +349,8 @@ bool sites_is_cpuid(uint64_t rip)
     const struct site_list *l = i ? list_of(i->lower.nid) : NULL;
     uint64_t offset = a ? rip - a->start + a->offset : 0;
     uint32_t n = l ? site_index(l, offset) : 0;
-    return l && n < l->count && l->sites[n].offset == offset && l->sites[n].kind == SH_SITE_CPUID;
+    return l && n < l->count && l->sites[n].kind == SH_SITE_CPUID &&
+           l->sites[n].offset + l->sites[n].at == offset;
 }
 
 int sites_copy(struct space *to, const struct space *from)

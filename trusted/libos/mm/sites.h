@@ -3,7 +3,7 @@
 //
 //   program text, as mapped            trampoline, within reach, one slot a site
 //   offset: leading instructions       leading instructions
-//           syscall               ->   lea  next, %rcx
+//           syscall               ->   lea  next, %rcx             (cpuid: %rdx)
 //   next:   trailing instructions      jmp  *%gs:fast              los_fast (entry/fast.S)
 //                                      next: trailing instructions, jmp back   (if there are any)
 //
@@ -31,7 +31,8 @@ void sites_restore(const struct area *a, uint64_t addr, uint8_t *page);
 uint64_t sites_virtual(uint64_t rip);
 uint64_t sites_real(uint64_t rip);
 
-/* Is there a listed cpuid at rip that was replaced by UD2? */
+/* Is there a listed cpuid at rip that was replaced by UD2? So are those with too little around them
+ * to be moved, and those that something may jump to. */
 bool sites_is_cpuid(uint64_t rip);
 
 /* A fork has the same; a space that is gone has none. 0 or -ENOMEM. */

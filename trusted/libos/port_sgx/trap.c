@@ -126,10 +126,10 @@ static bool is_stepped(struct thread *t, struct sgx_gprsgx *g)
         t->regs.rflags &= ~FLAG_TF; /* should it begin again */
         return true;
     }
-    if (g->rip != (uint64_t)los_fast)
+    if (g->rip != (uint64_t)los_fast && g->rip != (uint64_t)los_fast_cpuid)
         return false;
     save_regs(&t->regs, g);
-    los_fast_stepped(t);
+    los_fast_stepped(t, g->rip == (uint64_t)los_fast_cpuid);
     redirect_entry(t, g);
     return true;
 }

@@ -93,9 +93,9 @@ static void handle_signal(int sig, siginfo_t *info, struct ucontext *uc)
         c->eflags &= ~FLAG_TF;
         return;
     }
-    if (sig == SIGTRAP && c->rip == (uint64_t)los_fast) {
+    if (sig == SIGTRAP && (c->rip == (uint64_t)los_fast || c->rip == (uint64_t)los_fast_cpuid)) {
         save_regs(&t->regs, c);
-        los_fast_stepped(t);
+        los_fast_stepped(t, c->rip == (uint64_t)los_fast_cpuid);
         redirect_entry(t, c);
         return;
     }

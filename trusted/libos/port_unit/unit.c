@@ -315,6 +315,9 @@ int port_sites_read(uint64_t offset, void *buf, uint32_t size)
 void los_fast(void)
 {
 }
+void los_fast_cpuid(void)
+{
+}
 
 static void hear_address(const void *addr, uint32_t size, bool bind)
 {

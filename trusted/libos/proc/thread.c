@@ -54,6 +54,7 @@ void thread_init(struct thread *t, uint64_t stack_top)
     t->self = t;
     t->stack_top = stack_top;
     t->fast = los_fast;
+    t->fast_cpuid = los_fast_cpuid;
     t->call_nr = -1;
     list_init(&t->node);
     los_new_share(t);
