@@ -198,6 +198,7 @@ void sb_store_close(struct sb_store *st)
 {
     if (!st)
         return;
+    sb_statements_free(st);
     sqlite3_close(st->db);
     EVP_PKEY_free(st->key);
     EVP_PKEY_free(st->token_key);

@@ -13,9 +13,18 @@
 struct sb_pending; // an audit entry that waits for the next transaction
 struct sb_noted;   // refusals that wait to be written
 
+// A statement that was prepared, and stays so.
+struct sb_statement {
+    sqlite3_stmt *stmt;
+    bool used; // by who holds the lock
+};
+
+#define SB_STATEMENTS 32 // more than serving needs; those that find no place live for one use
+
 struct sb_store {
     sqlite3 *db;
-    pthread_mutex_t lock; // of db
+    pthread_mutex_t lock; // of db and statement
+    struct sb_statement statement[SB_STATEMENTS];
     EVP_PKEY *key, *token_key, *ca_key;
     uint8_t mac_key[32];    // of the rows' MACs, from the key
     _Atomic int64_t writes; // of ours that change what is given (sb_store_version)
@@ -100,6 +109,14 @@ int sb_seal(struct sb_store *st, const char *path, const void *data, size_t size
 int sb_unseal(struct sb_store *st, const char *path, uint8_t **data, size_t *size);
 
 int sb_errno(int sqlite_code);
+// With the lock held: a statement of this text, kept from its first use on (preparing costs more
+// than running). A code of SQLite; *out stays as it is where it fails.
+int sb_statement(struct sb_store *st, const char *sql, sqlite3_stmt **out);
+// It is over (NULL: there was none): nothing stays bound, and no reader stays in the file.
+void sb_statement_end(struct sb_store *st, sqlite3_stmt *stmt);
+void sb_statements_free(struct sb_store *st);
+// With the lock held: a statement without parameters and rows. A code of SQLite.
+int sb_do(struct sb_store *st, const char *sql);
 // With the lock held: a transaction, and its end: COMMIT where rc is SQLITE_OK, else ROLLBACK. A
 // code of SQLite.
 int sb_begin(struct sb_store *st);

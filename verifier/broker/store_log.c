@@ -55,13 +55,13 @@ int sb_insert_all(struct sb_store *st, const char *sql,
     if (rc == SQLITE_OK && before)
         rc = before(st, arg);
     if (rc == SQLITE_OK)
-        rc = sqlite3_prepare_v2(st->db, sql, -1, &stmt, NULL);
+        rc = sb_statement(st, sql, &stmt);
     while (rc == SQLITE_OK && (rc = bind(stmt, arg)) == SQLITE_ROW) {
         rc = sqlite3_step(stmt);
         rc = rc == SQLITE_DONE ? sqlite3_reset(stmt) : rc;
     }
     rc = rc == SQLITE_DONE ? SQLITE_OK : rc; // there are no more
-    sqlite3_finalize(stmt);
+    sb_statement_end(st, stmt);
     if (rc == SQLITE_OK)
         rc = after(st);
     rc = sb_end(st, rc);
@@ -90,7 +90,7 @@ static int bind_entry(sqlite3_stmt *stmt, void *arg)
 
 static int put_head(struct sb_store *st)
 {
-    return sqlite3_exec(st->db, SB_PUT_HEAD, NULL, NULL, NULL);
+    return sb_do(st, SB_PUT_HEAD);
 }
 
 #define LAST_CHAIN SB_CHAIN("(SELECT l.chain FROM log l ORDER BY l.id DESC LIMIT 1)")
@@ -254,7 +254,7 @@ int sb_log_read(struct sb_store *st, struct sb_cursor *at,
     int rc;
 
     pthread_mutex_lock(&st->lock);
-    rc = sqlite3_prepare_v2(st->db, sql, -1, &stmt, NULL);
+    rc = sb_statement(st, sql, &stmt);
     if (rc == SQLITE_OK)
         rc = sqlite3_bind_int64(stmt, 1, at->chain);
     if (rc == SQLITE_OK)
@@ -266,7 +266,7 @@ int sb_log_read(struct sb_store *st, struct sb_cursor *at,
             count_changed(stmt, &changed);
         rc = SQLITE_OK;
     }
-    sqlite3_finalize(stmt);
+    sb_statement_end(st, stmt);
     pthread_mutex_unlock(&st->lock);
     rc = sb_errno(rc);
     if (rc || !changed.count)
@@ -292,14 +292,14 @@ int sb_log_tail(struct sb_store *st, int64_t count, struct sb_cursor *at)
 
     *at = (struct sb_cursor){0, 0};
     pthread_mutex_lock(&st->lock);
-    rc = sqlite3_prepare_v2(st->db, sql, -1, &stmt, NULL);
+    rc = sb_statement(st, sql, &stmt);
     if (rc == SQLITE_OK)
         rc = sqlite3_bind_int64(stmt, 1, count);
     if (rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
         at->chain = sqlite3_column_int64(stmt, 0);
         at->refusals = sqlite3_column_int64(stmt, 1);
     }
-    sqlite3_finalize(stmt);
+    sb_statement_end(st, stmt);
     pthread_mutex_unlock(&st->lock);
     return sb_errno(rc);
 }
@@ -313,10 +313,9 @@ int64_t sb_log_last_time(struct sb_store *st)
     int64_t time_ms = 0;
 
     pthread_mutex_lock(&st->lock);
-    if (sqlite3_prepare_v2(st->db, sql, -1, &stmt, NULL) == SQLITE_OK &&
-        sqlite3_step(stmt) == SQLITE_ROW)
+    if (sb_statement(st, sql, &stmt) == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
         time_ms = sqlite3_column_int64(stmt, 0);
-    sqlite3_finalize(stmt);
+    sb_statement_end(st, stmt);
     pthread_mutex_unlock(&st->lock);
     return time_ms;
 }

@@ -81,9 +81,8 @@ static int put_row(struct sb_store *st, const char *path, const void *data, size
         " FROM (SELECT ?1 AS path, 1 + coalesce((SELECT sb_checked(mac, 'version', path, n) FROM"
         " version WHERE path = ?1), 0) AS n)";
     sqlite3_stmt *stmt = NULL;
-    int rc = sqlite3_prepare_v2(st->db,
-                                replace ? "INSERT OR REPLACE" PUT_RESOURCE : "INSERT" PUT_RESOURCE,
-                                -1, &stmt, NULL);
+    int rc =
+        sb_statement(st, replace ? "INSERT OR REPLACE" PUT_RESOURCE : "INSERT" PUT_RESOURCE, &stmt);
 
     if (rc == SQLITE_OK)
         rc = sqlite3_bind_text(stmt, 1, path, -1, SQLITE_STATIC);
@@ -92,15 +91,15 @@ static int put_row(struct sb_store *st, const char *path, const void *data, size
                   : sqlite3_bind_zeroblob(stmt, 2, 0);
     if (rc == SQLITE_OK)
         rc = sqlite3_step(stmt);
-    sqlite3_finalize(stmt);
+    sb_statement_end(st, stmt);
     if (rc != SQLITE_DONE)
         return rc;
-    rc = sqlite3_prepare_v2(st->db, count, -1, &stmt, NULL);
+    rc = sb_statement(st, count, &stmt);
     if (rc == SQLITE_OK)
         rc = sqlite3_bind_text(stmt, 1, path, -1, SQLITE_STATIC);
     if (rc == SQLITE_OK)
         rc = sqlite3_step(stmt);
-    sqlite3_finalize(stmt);
+    sb_statement_end(st, stmt);
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
@@ -184,7 +183,7 @@ static int take_row(struct sb_store *st, const char *path, uint8_t **data, size_
     for (int i = 0; rc == SQLITE_OK && i < 2; i++) {
         sqlite3_stmt *stmt = NULL;
 
-        rc = sqlite3_prepare_v2(st->db, sql[i], -1, &stmt, NULL);
+        rc = sb_statement(st, sql[i], &stmt);
         if (rc == SQLITE_OK)
             rc = sqlite3_bind_text(stmt, 1, path, -1, SQLITE_STATIC);
         if (rc == SQLITE_OK)
@@ -200,7 +199,7 @@ static int take_row(struct sb_store *st, const char *path, uint8_t **data, size_
         } else if (i && rc == SQLITE_DONE) {
             rc = SQLITE_OK;
         }
-        sqlite3_finalize(stmt);
+        sb_statement_end(st, stmt);
     }
     return rc;
 }
@@ -261,9 +260,8 @@ int sb_reference_all(struct sb_store *st, struct sb_references *out)
 
     *out = (struct sb_references){0};
     pthread_mutex_lock(&st->lock);
-    rc = sqlite3_prepare_v2(
-        st->db, "SELECT name, image, " CHECKED_JSON ", launch FROM reference ORDER BY name", -1,
-        &stmt, NULL);
+    rc = sb_statement(
+        st, "SELECT name, image, " CHECKED_JSON ", launch FROM reference ORDER BY name", &stmt);
     while (rc == SQLITE_OK && !error && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
         struct sb_reference *grown = realloc(out->v, (out->count + 1) * sizeof(*out->v)), *r;
 
@@ -279,7 +277,7 @@ int sb_reference_all(struct sb_store *st, struct sb_references *out)
         if (!r->name || !r->image || !r->json || !r->launch)
             error = -ENOMEM;
     }
-    sqlite3_finalize(stmt);
+    sb_statement_end(st, stmt);
     pthread_mutex_unlock(&st->lock);
     if (!error)
         error = sb_errno(rc);
@@ -347,10 +345,10 @@ int64_t sb_store_version(struct sb_store *st)
 
     pthread_mutex_lock(&st->lock);
     // Of what other connections wrote.
-    if (sqlite3_prepare_v2(st->db, "PRAGMA data_version", -1, &stmt, NULL) == SQLITE_OK &&
+    if (sb_statement(st, "PRAGMA data_version", &stmt) == SQLITE_OK &&
         sqlite3_step(stmt) == SQLITE_ROW)
         version = sqlite3_column_int64(stmt, 0);
-    sqlite3_finalize(stmt);
+    sb_statement_end(st, stmt);
     pthread_mutex_unlock(&st->lock);
     return version < 0 ? version : version + (st->writes << 32);
 }

@@ -49,7 +49,7 @@ static int make_room(struct sb_store *st, const struct sb_session_row *row, cons
     static const char sql[] = "DELETE FROM session WHERE n <= (SELECT max(n) FROM session) - ?1"
                               " OR n IN (SELECT n FROM session ORDER BY n LIMIT 8) AND boot <> ?2";
     sqlite3_stmt *stmt = NULL;
-    int rc = sqlite3_prepare_v2(st->db, sql, -1, &stmt, NULL);
+    int rc = sb_statement(st, sql, &stmt);
 
     if (rc == SQLITE_OK)
         rc = sqlite3_bind_int64(stmt, 1, row->max);
@@ -57,7 +57,7 @@ static int make_room(struct sb_store *st, const struct sb_session_row *row, cons
         rc = sqlite3_bind_text(stmt, 2, boot, -1, SQLITE_STATIC);
     if (rc == SQLITE_OK)
         rc = sqlite3_step(stmt);
-    sqlite3_finalize(stmt);
+    sb_statement_end(st, stmt);
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
@@ -68,7 +68,7 @@ int sb_session_insert(struct sb_store *st, const struct sb_session_row *row, boo
                               " FROM (SELECT ?1 AS id, ?2 AS boot, ?3 AS until_ms, ?4 AS payload)";
     sqlite3_stmt *stmt = NULL;
     char boot[BOOT_SIZE + 1];
-    int rc = read_boot_id(boot) ? SQLITE_IOERR : sqlite3_prepare_v2(st->db, sql, -1, &stmt, NULL);
+    int rc = read_boot_id(boot) ? SQLITE_IOERR : sb_statement(st, sql, &stmt);
 
     if (rc == SQLITE_OK)
         rc = sqlite3_bind_text(stmt, 1, row->id, -1, SQLITE_STATIC);
@@ -81,7 +81,7 @@ int sb_session_insert(struct sb_store *st, const struct sb_session_row *row, boo
     if (rc == SQLITE_OK)
         rc = sqlite3_step(stmt);
     *used = rc == SQLITE_DONE && !sqlite3_changes(st->db);
-    sqlite3_finalize(stmt);
+    sb_statement_end(st, stmt);
     return rc == SQLITE_DONE ? make_room(st, row, boot) : rc;
 }
 
@@ -98,7 +98,7 @@ int sb_session_find(struct sb_store *st, const char *id, int64_t now_ms, char **
     if (read_boot_id(boot))
         return -EIO;
     pthread_mutex_lock(&st->lock);
-    rc = sqlite3_prepare_v2(st->db, sql, -1, &stmt, NULL);
+    rc = sb_statement(st, sql, &stmt);
     if (rc == SQLITE_OK)
         rc = sqlite3_bind_text(stmt, 1, id, -1, SQLITE_STATIC);
     if (rc == SQLITE_OK)
@@ -110,7 +110,7 @@ int sb_session_find(struct sb_store *st, const char *id, int64_t now_ms, char **
     } else if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
         result = sb_errno(rc);
     }
-    sqlite3_finalize(stmt);
+    sb_statement_end(st, stmt);
     pthread_mutex_unlock(&st->lock);
     return result;
 }
@@ -128,7 +128,7 @@ int sb_session_each(struct sb_store *st, int64_t now_ms,
     if (read_boot_id(boot))
         return -EIO;
     pthread_mutex_lock(&st->lock);
-    rc = sqlite3_prepare_v2(st->db, sql, -1, &stmt, NULL);
+    rc = sb_statement(st, sql, &stmt);
     if (rc == SQLITE_OK)
         rc = sqlite3_bind_text(stmt, 1, boot, -1, SQLITE_STATIC);
     if (rc == SQLITE_OK)
@@ -138,7 +138,7 @@ int sb_session_each(struct sb_store *st, int64_t now_ms,
              sqlite3_column_int64(stmt, 2), arg);
         rc = SQLITE_OK;
     }
-    sqlite3_finalize(stmt);
+    sb_statement_end(st, stmt);
     pthread_mutex_unlock(&st->lock);
     return sb_errno(rc);
 }

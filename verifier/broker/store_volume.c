@@ -33,7 +33,7 @@ static int read_row(struct sb_store *st, const char *path, struct sb_volume *v)
         "SELECT " SB_VOLUME_COLUMNS ", mac IS " SB_MAC_VOLUME " FROM volume WHERE path = ?1";
     sqlite3_stmt *stmt = NULL;
     struct field f[TEXTS];
-    int rc = sqlite3_prepare_v2(st->db, sql, -1, &stmt, NULL);
+    int rc = sb_statement(st, sql, &stmt);
 
     memset(v, 0, sizeof(*v));
     list_fields(v, f);
@@ -50,7 +50,7 @@ static int read_row(struct sb_store *st, const char *path, struct sb_volume *v)
         if (!sqlite3_column_int(stmt, TEXTS + 3))
             rc = SQLITE_CORRUPT;
     }
-    sqlite3_finalize(stmt);
+    sb_statement_end(st, stmt);
     return rc;
 }
 
@@ -64,7 +64,7 @@ static int write_row(struct sb_store *st, const char *path, struct sb_volume *v)
     const int64_t numbers[] = {v->opened_ms, v->heard_ms, v->beats};
     sqlite3_stmt *stmt = NULL;
     struct field f[TEXTS];
-    int rc = sqlite3_prepare_v2(st->db, sql, -1, &stmt, NULL);
+    int rc = sb_statement(st, sql, &stmt);
 
     list_fields(v, f);
     if (rc == SQLITE_OK)
@@ -75,7 +75,7 @@ static int write_row(struct sb_store *st, const char *path, struct sb_volume *v)
         rc = sqlite3_bind_int64(stmt, i + 2 + TEXTS, numbers[i]);
     if (rc == SQLITE_OK)
         rc = sqlite3_step(stmt);
-    sqlite3_finalize(stmt);
+    sb_statement_end(st, stmt);
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
@@ -86,7 +86,7 @@ int sb_volume_change(struct sb_store *st, const char *path,
     int rc, wanted = 1;
 
     pthread_mutex_lock(&st->lock);
-    rc = sqlite3_exec(st->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    rc = sb_begin(st);
     if (rc == SQLITE_OK) {
         rc = read_row(st, path, &v);
         if (rc == SQLITE_ROW || rc == SQLITE_DONE) {
