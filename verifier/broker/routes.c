@@ -43,7 +43,7 @@ static void serve_metrics(struct sb_request *r, const char *rest)
 }
 
 const struct sb_route sb_client_routes[] = {
-    {"POST", "/kbs/v0/auth", 4096, false, false, sb_auth, NULL},
+    {"POST", "/kbs/v0/auth", 4096, true, false, sb_auth, NULL},
     {"POST", "/kbs/v0/attest", SB_BODY_LARGE, false, true, sb_attest, NULL},
     {"GET", "/kbs/v0/resource/", 0, false, false, sb_resource, NULL},
     {"GET", "/kbs/v0/version/", 0, false, false, sb_version, NULL},

@@ -10,7 +10,7 @@
 struct sb_route {
     const char *method, *path; // a path that ends in '/' has everything below it
     size_t body_max;           // bytes; 0: a body is refused
-    bool at_once;              // needs no work: answered by the thread that waits for connections
+    bool at_once;              // needs little: answered by the thread that waits for connections
     bool large;                // takes much memory: few at once (work.h)
     void (*act)(struct sb_request *r, const char *rest); // leaves an answer or a problem in r
     // Before the body is read: false with an answer or a problem in r. NULL: anyone may send one.

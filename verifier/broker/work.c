@@ -44,12 +44,40 @@ static struct sb_item *take_item(struct sb_work *w, bool known_only)
     return item;
 }
 
+// One thread for one item: what is woken for nothing costs as much as a small request. Those that
+// are at work look at the queue before they wait.
+static void wake_one(struct sb_idle *at)
+{
+    if (!at->count)
+        return;
+    at->count--;
+    at->woken++;
+    pthread_cond_signal(&at->wake);
+}
+
+// For an item of a known peer one of those that take no other: the rest is for everybody.
+static void wake_for(struct sb_work *w, const struct sb_item *item)
+{
+    wake_one(item->known && w->idle_known.count ? &w->idle_known : &w->idle);
+}
+
+static void wait_for_item(struct sb_work *w, struct sb_idle *at)
+{
+    at->count++;
+    while (!at->woken && !w->stop)
+        pthread_cond_wait(&at->wake, &w->lock);
+    if (at->woken)
+        at->woken--;
+}
+
 // It is over: one that waited for its place may run, by whichever thread.
 static void free_place(struct sb_work *w)
 {
     w->large--;
-    pthread_cond_signal(&w->wake);
-    pthread_cond_signal(&w->wake_known);
+    if (w->first) {
+        wake_one(&w->idle);
+        wake_one(&w->idle_known);
+    }
 }
 
 static int64_t cpu_us(void)
@@ -77,7 +105,7 @@ static void *work(void *arg)
         if (!item && w->stop)
             break;
         if (!item) {
-            pthread_cond_wait(known_only ? &w->wake_known : &w->wake, &w->lock);
+            wait_for_item(w, known_only ? &w->idle_known : &w->idle);
             continue;
         }
         pthread_mutex_unlock(&w->lock);
@@ -102,8 +130,8 @@ int sb_work_start(struct sb_work *w)
 
     memset(w, 0, sizeof(*w));
     pthread_mutex_init(&w->lock, NULL);
-    pthread_cond_init(&w->wake, NULL);
-    pthread_cond_init(&w->wake_known, NULL);
+    pthread_cond_init(&w->idle.wake, NULL);
+    pthread_cond_init(&w->idle_known.wake, NULL);
     if (RAND_bytes((unsigned char *)&w->key, sizeof(w->key)) != 1)
         return -EIO;
     w->key |= 1;
@@ -123,8 +151,8 @@ void sb_work_stop(struct sb_work *w)
 {
     pthread_mutex_lock(&w->lock);
     w->stop = true;
-    pthread_cond_broadcast(&w->wake);
-    pthread_cond_broadcast(&w->wake_known);
+    pthread_cond_broadcast(&w->idle.wake);
+    pthread_cond_broadcast(&w->idle_known.wake);
     pthread_mutex_unlock(&w->lock);
     for (; w->started; w->started--)
         pthread_join(w->thread[w->started - 1], NULL);
@@ -146,9 +174,7 @@ bool sb_work_put(struct sb_work *w, struct sb_item *item)
     for (end = &w->first; *end; end = &(*end)->next) {
     }
     *end = item;
-    pthread_cond_signal(&w->wake);
-    if (item->known)
-        pthread_cond_signal(&w->wake_known);
+    wake_for(w, item);
     pthread_mutex_unlock(&w->lock);
     return true;
 }

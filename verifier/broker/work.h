@@ -26,9 +26,16 @@ struct sb_item {
     void (*run)(struct sb_item *item);
 };
 
+// Threads that wait for an item.
+struct sb_idle {
+    pthread_cond_t wake;
+    unsigned count; // that nobody has woken
+    unsigned woken; // and that have not run since
+};
+
 struct sb_work {
     pthread_mutex_t lock;
-    pthread_cond_t wake, wake_known; // of the threads for all, and for known peers only
+    struct sb_idle idle, idle_known; // of the threads for all, and for known peers only
     struct sb_item *first;
     uint64_t key;
     int64_t used_us[SB_WORK_PEERS]; // time of the processor by peer; peers may share a counter
