@@ -13,6 +13,7 @@
 
 #include "tests/gen/evidence.h"
 #include "lib/bytes.h"
+#include "verifier/base/seen.h"
 #include "verifier/quote/quote.h"
 #include <shelter/verify.h>
 
@@ -817,6 +818,80 @@ static void test_collateral_flips(void **state)
     gen_intel_free(&g);
 }
 
+// A platform's second quote by the same collateral: its certificate is not read again, and judged
+// all the same.
+static void test_seen(void **state)
+{
+    static const struct {
+        struct gen_intel_options o;
+        int64_t later;
+        enum shelter_reason first, second;
+    } cases[] = {
+        {{.version = 4, .tdx = true}, 0, SHELTER_R_OK, SHELTER_R_OK},
+        {{.version = 4, .tdx = true}, 400 * 86400, SHELTER_R_OK, SHELTER_R_CERT_EXPIRED},
+        {{.version = 3, .revoke_pck = true}, 0, SHELTER_R_PCK_REVOKED, SHELTER_R_PCK_REVOKED},
+        {{.version = 3, .revoke_pck_ca = true}, 0, SHELTER_R_CA_REVOKED, SHELTER_R_CA_REVOKED},
+        {{.version = 4, .tdx = true, .foreign_pck_ca = true},
+         0,
+         SHELTER_R_PCK_CHAIN,
+         SHELTER_R_PCK_CHAIN},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct gen_intel g;
+
+        gen_intel(&cases[i].o, &g);
+        struct judged j = judge_with(&g, &plain);
+        struct shelter_verify_request rq = {.size = sizeof(rq),
+                                            .evidence = g.quote.data,
+                                            .evidence_size = g.quote.size,
+                                            .ca = g.root.data,
+                                            .ca_size = g.root.size,
+                                            .collateral = j.col,
+                                            .time = GEN_TIME + cases[i].later};
+
+        assert_int_equal(shelter_verdict_reason(j.v), cases[i].first);
+        for (int again = 0; again < 2; again++) {
+            struct shelter_verdict *v;
+
+            assert_int_equal(shelter_verify(&rq, &v), 0);
+            assert_int_equal(shelter_verdict_reason(v), cases[i].second);
+            shelter_verdict_free(v);
+        }
+        // Without the root's name nobody vouches for it.
+        rq.ca_size = 0;
+        rq.ca = NULL;
+        struct shelter_verdict *v;
+
+        assert_int_equal(shelter_verify(&rq, &v), 0);
+        assert_false(shelter_verdict_accepted(v));
+        shelter_verdict_free(v);
+        done(&j);
+        gen_intel_free(&g);
+    }
+}
+
+// As many as there is room for; the first ones go.
+static void test_seen_bound(void **state)
+{
+    struct sv_seen *s = sv_seen_new();
+    X509 *cert[SV_SEEN + 1], *found;
+
+    for (int i = 0; i <= SV_SEEN; i++) {
+        cert[i] = X509_new();
+        sv_seen_add(s, cert[i], (const uint8_t *)&i, sizeof(i));
+    }
+    for (int i = 0; i <= SV_SEEN; i++) {
+        found = sv_seen_find(s, (const uint8_t *)&i, sizeof(i));
+        assert_ptr_equal(found, i ? cert[i] : NULL);
+        assert_int_equal(sv_seen_has(s, cert[i]), i > 0);
+        assert_null(sv_seen_find(s, (const uint8_t *)&i, sizeof(i) - 1));
+        X509_free(found);
+        X509_free(cert[i]);
+    }
+    sv_seen_free(s);
+}
+
 // Lengths that lie.
 static void test_lengths(void **state)
 {
@@ -853,6 +928,7 @@ int main(void)
         cmocka_unit_test(test_policy),     cmocka_unit_test(test_reference),
         cmocka_unit_test(test_event_log),  cmocka_unit_test(test_runtime_events),
         cmocka_unit_test(test_dstack_log), cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_seen),       cmocka_unit_test(test_seen_bound),
         cmocka_unit_test(test_flips),      cmocka_unit_test(test_collateral_flips),
     };
 

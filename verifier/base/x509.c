@@ -63,7 +63,7 @@ static bool is_key_usable(const uint8_t *der, size_t size)
 }
 
 static int add_der(struct sv_certs *certs, const uint8_t *der, size_t size,
-                   const struct sv_certs *known)
+                   const struct sv_certs *known, struct sv_seen *seen)
 {
     const uint8_t *p = der;
     X509 *cert;
@@ -71,8 +71,11 @@ static int add_der(struct sv_certs *certs, const uint8_t *der, size_t size,
     if (certs->count == SV_CERTS_MAX)
         return -E2BIG;
     cert = find_known(known, der, size);
-    if (cert) {
+    if (cert)
         X509_up_ref(cert);
+    else
+        cert = sv_seen_find(seen, der, size);
+    if (cert) {
         certs->cert[certs->count++] = cert;
         return 0;
     }
@@ -97,7 +100,7 @@ static int add_der(struct sv_certs *certs, const uint8_t *der, size_t size,
 
 // DER certificates one behind the other, as some tools write chains.
 static int add_der_row(struct sv_certs *certs, const uint8_t *der, size_t size,
-                       const struct sv_certs *known)
+                       const struct sv_certs *known, struct sv_seen *seen)
 {
     struct sv_bytes in = {der, size}, body;
     int rc;
@@ -107,14 +110,14 @@ static int add_der_row(struct sv_certs *certs, const uint8_t *der, size_t size,
 
         if (!sv_der_take(&in, SV_DER_SEQUENCE, &body))
             return -EBADMSG;
-        rc = add_der(certs, from, (size_t)(in.data - from), known);
+        rc = add_der(certs, from, (size_t)(in.data - from), known, seen);
     } while (!rc && in.size && in.data[0] == SV_DER_SEQUENCE);
     return rc;
 }
 
 // One PEM body: base64 with line ends, bounded.
 static int add_pem_body(struct sv_certs *certs, const uint8_t *body, size_t size,
-                        const struct sv_certs *known)
+                        const struct sv_certs *known, struct sv_seen *seen)
 {
     char text[16384];
     size_t used = 0, der_size;
@@ -132,25 +135,25 @@ static int add_pem_body(struct sv_certs *certs, const uint8_t *body, size_t size
     der = sv_unbase64_new(text, &der_size);
     if (!der)
         return -EBADMSG;
-    rc = add_der(certs, der, der_size, known);
+    rc = add_der(certs, der, der_size, known, seen);
     free(der);
     return rc;
 }
 
 int sv_certs_add(struct sv_certs *certs, const void *data, size_t size)
 {
-    return sv_certs_add_known(certs, data, size, NULL);
+    return sv_certs_add_known(certs, data, size, NULL, NULL);
 }
 
 int sv_certs_add_known(struct sv_certs *certs, const void *data, size_t size,
-                       const struct sv_certs *known)
+                       const struct sv_certs *known, struct sv_seen *seen)
 {
     const uint8_t *p = data, *begin = size ? find_bytes(data, size, pem_begin) : NULL;
 
     if (!size)
         return -EBADMSG;
     if (!begin)
-        return add_der_row(certs, p, size, known);
+        return add_der_row(certs, p, size, known, seen);
     while (begin) {
         const uint8_t *body = begin + strlen(pem_begin);
         const uint8_t *limit = (const uint8_t *)data + size;
@@ -159,7 +162,7 @@ int sv_certs_add_known(struct sv_certs *certs, const void *data, size_t size,
 
         if (!end)
             return -EBADMSG;
-        rc = add_pem_body(certs, body, (size_t)(end - body), known);
+        rc = add_pem_body(certs, body, (size_t)(end - body), known, seen);
         if (rc)
             return rc;
         p = end + strlen(pem_end);
@@ -297,6 +300,17 @@ static void judge_root(X509 *root, const struct sv_certs *named, enum sv_vendor 
     for (size_t i = 0; chain->root == SV_ROOT_NONE && named && i < named->count; i++)
         if (self_issued(named->cert[i]) && same_key(named->cert[i], root))
             chain->root = SV_ROOT_NAMED;
+}
+
+int sv_chain_over(X509 *leaf, const struct sv_certs *named, enum sv_vendor vendor,
+                  const struct sv_chain *verified, struct sv_chain *chain)
+{
+    *chain = (struct sv_chain){0};
+    if (!verified->count || !chain_push(chain, leaf) || !chain_push(chain, verified->cert[0]) ||
+        !chain_take(chain, verified))
+        return -EKEYREJECTED;
+    judge_root(chain->cert[chain->count - 1], named, vendor, verified, chain);
+    return is_chain_proper(chain) ? 0 : -EKEYREJECTED;
 }
 
 int sv_chain_build(X509 *leaf, const struct sv_certs *pool, const struct sv_certs *named,

@@ -5,6 +5,8 @@
 
 #include <shelter/verify.h>
 
+#include "verifier/base/seen.h"
+
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
@@ -24,9 +26,10 @@ struct sv_certs {
 // certificate are ignored (quotes carry a NUL there). A key that no vendor uses is refused unseen.
 // Returns 0, -EBADMSG or -E2BIG.
 int sv_certs_add(struct sv_certs *certs, const void *data, size_t size);
-// The same, but a certificate that is byte for byte among `known` (may be NULL) is shared with it.
+// The same, but a certificate that is byte for byte among `known` or `seen` (each may be NULL) is
+// shared with them.
 int sv_certs_add_known(struct sv_certs *certs, const void *data, size_t size,
-                       const struct sv_certs *known);
+                       const struct sv_certs *known, struct sv_seen *seen);
 void sv_certs_free(struct sv_certs *certs);
 
 enum sv_root {
@@ -55,6 +58,11 @@ struct sv_chain {
 // certificate is met, the rest is taken from it.
 int sv_chain_build(X509 *leaf, const struct sv_certs *pool, const struct sv_certs *named,
                    enum sv_vendor vendor, const struct sv_chain *verified, struct sv_chain *chain);
+
+// The chain of a leaf that the first certificate of `verified` is known to have signed (seen.h). As
+// above.
+int sv_chain_over(X509 *leaf, const struct sv_certs *named, enum sv_vendor vendor,
+                  const struct sv_chain *verified, struct sv_chain *chain);
 
 bool sv_root_pinned(X509 *root, enum sv_vendor vendor);
 // Whether it carries SHELTER_SIMULATED_OU.

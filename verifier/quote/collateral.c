@@ -239,6 +239,8 @@ struct shelter_collateral *sv_collateral_new(const void *ca, size_t ca_size, cha
     struct shelter_collateral *col = calloc(1, sizeof(*col));
 
     *rc = col ? 0 : -ENOMEM;
+    if (col)
+        col->seen = sv_seen_new();
     if (col && ca_size && (*rc = sv_certs_add(&col->named, ca, ca_size))) {
         snprintf(why, why_size, "the CA file holds no readable certificate");
         shelter_collateral_free(col);
@@ -257,6 +259,7 @@ void shelter_collateral_free(struct shelter_collateral *col)
         return;
     sv_certs_free(&col->pool);
     sv_certs_free(&col->named);
+    sv_seen_free(col->seen);
     sv_tcb_info_free(&col->tcb);
     sv_qe_identity_free(&col->qe);
     X509_CRL_free(col->pck_crl.crl);

@@ -29,6 +29,7 @@ struct shelter_collateral {
     struct sv_qe_identity qe;
     struct sv_chain tcb_chain, qe_chain, crl_chain; // signers, leaf first
     X509 *tcb_signer, *qe_signer, *crl_issuer;      // borrowed from pool
+    struct sv_seen *seen; // PCK certificates that cert[0] of crl_chain signed; NULL: none are kept
     struct sv_crl pck_crl, root_crl;
     struct sv_crl amd_crl; // of the ARK; its signature is judged with the chain it belongs to
     uint8_t *hygon;        // HSK and CEK (hsk_cek.cert), NULL if absent

@@ -46,7 +46,7 @@ static X509 *load_pck(struct judge *j)
 
     if (q->cert_type == 5) {
         if (sv_certs_add_known(&j->quoted, q->cert_data.data, q->cert_data.size,
-                               j->col ? &j->col->pool : NULL)) {
+                               j->col ? &j->col->pool : NULL, j->col ? j->col->seen : NULL)) {
             sv_refuse(j->v, SHELTER_R_CERT_PARSE, "PCK chain of the quote");
             return NULL;
         }
@@ -69,24 +69,51 @@ static X509 *load_pck(struct judge *j)
     return leaf;
 }
 
-static int judge_pck_chain(struct judge *j)
+// The bytes of a certificate that came with the quote, NULL if it was known.
+static const uint8_t *bytes_of(const struct sv_certs *certs, const X509 *cert, size_t *size)
 {
+    for (size_t i = 0; i < certs->count; i++)
+        if (certs->cert[i] == cert) {
+            *size = certs->der_size[i];
+            return certs->der[i];
+        }
+    return NULL;
+}
+
+static int build_chain(struct judge *j, X509 *leaf)
+{
+    // Platforms share their PCK CA: its chain was checked when the collateral was loaded.
+    const struct sv_chain *verified = j->col ? &j->col->crl_chain : NULL;
+    bool trusted = verified && verified->count && verified->root != SV_ROOT_NONE;
     struct sv_certs pool = {0};
-    X509 *leaf = load_pck(j);
-    char cn[64];
+    const uint8_t *der;
+    size_t size;
     int rc;
 
-    if (!leaf)
-        return -1;
+    if (trusted && sv_seen_has(j->col->seen, leaf))
+        return sv_chain_over(leaf, j->named, SV_INTEL, verified, &j->chain);
     // Borrowed: pool is never freed.
     const struct sv_certs *from[] = {&j->quoted, j->signer, j->col ? &j->col->pool : NULL};
 
     for (size_t f = 0; f < 3; f++)
         for (size_t i = 0; from[f] && i < from[f]->count && pool.count < SV_CERTS_MAX; i++)
             pool.cert[pool.count++] = from[f]->cert[i];
-    // Platforms share their PCK CA: its chain was checked when the collateral was loaded.
-    rc = sv_chain_build(leaf, &pool, j->named, SV_INTEL, j->col ? &j->col->crl_chain : NULL,
-                        &j->chain);
+    rc = sv_chain_build(leaf, &pool, j->named, SV_INTEL, verified, &j->chain);
+    der = bytes_of(&j->quoted, leaf, &size);
+    if (!rc && trusted && der && j->chain.cert[1] == verified->cert[0])
+        sv_seen_add(j->col->seen, leaf, der, size);
+    return rc;
+}
+
+static int judge_pck_chain(struct judge *j)
+{
+    X509 *leaf = load_pck(j);
+    char cn[64];
+    int rc;
+
+    if (!leaf)
+        return -1;
+    rc = build_chain(j, leaf);
     if (rc)
         return sv_refuse(j->v, SHELTER_R_PCK_CHAIN, "%s",
                          rc == -ENOENT ? "an issuer is missing" : "a signature does not hold");
