@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "fuzz/no_cipher.h"
-#include "trusted/volume/volume.h"
+#include "trusted/volume/internal.h"
 
 #define BLOCKS 4096u
 #define BLOCK 4096u
@@ -90,7 +90,10 @@ static void make_base(void)
             abort();
     }
     if (volume_write(v, ino, 600000, text, sizeof(text)) ||
-        volume_xattr_set(v, ino, name_of("user.a"), "value", 5, 0) || volume_commit(v) ||
+        volume_xattr_set(v, ino, name_of("user.a"), "value", 5, 0) || volume_commit(v))
+        abort();
+    v->delta_max = 8;
+    if (volume_write(v, ino, 600000, text, 9000) || volume_commit(v) || !v->super.delta_records ||
         volume_write(v, ino, 10, "logged", 6) || volume_sync(v))
         abort();
     memcpy(base, disk, (size_t)BLOCKS * BLOCK);
@@ -156,6 +159,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     steps = 0;
     if (volume_open(&table, key, 0, memory, MEMORY, &v))
         return 0;
+    v->delta_max = 8;
     use(v);
     volume_abandon(v);
     return 0;

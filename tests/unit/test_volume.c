@@ -12,7 +12,7 @@
 
 #include "tests/unit/volume_model.h"
 #include "trusted/volume/crypt.h"
-#include "trusted/volume/format.h"
+#include "trusted/volume/internal.h"
 
 #define BLOCKS 4096u
 #define MEMORY VOLUME_MEMORY_MIN
@@ -380,6 +380,65 @@ static void test_orphans(void **state)
     sim_end(&s);
 }
 
+/* Random writes to more than fits in memory: what reaches the disk, and what is found again. */
+static void test_random_writes(void **state)
+{
+    static uint8_t data[SIM_BLOCK], back[SIM_BLOCK];
+    const uint64_t blocks = 65536, used = 36000, writes = 30000;
+    struct sim s;
+    struct volume *v = new_volume(&s, blocks, 30);
+    uint64_t random = 31, ino = make_file(v, "file", NULL, 0);
+    uint32_t *last = calloc(used, sizeof(*last));
+    for (uint64_t i = 0; i < used; i++)
+        assert_int_equal(volume_write(v, ino, i * SIM_BLOCK, data, sizeof(data)), 0);
+    assert_int_equal(volume_commit(v), 0);
+    uint64_t before = s.written;
+    for (uint32_t i = 1; i <= writes; i++) {
+        uint64_t at = sim_next(&random) % used;
+        last[at] = i;
+        memcpy(data, &i, sizeof(i));
+        assert_int_equal(volume_write(v, ino, at * SIM_BLOCK, data, sizeof(data)), 0);
+        if (i % 4096 == 0)
+            assert_int_equal(volume_commit(v), 0);
+    }
+    assert_int_equal(volume_commit(v), 0);
+    double each = (double)(s.written - before) / (double)writes;
+    print_message("           %.3f blocks for each that is written\n", each);
+    assert_true(each < 1.3);
+    for (unsigned round = 0; round < 2; round++) {
+        assert_int_equal(volume_check(v, NULL, NULL), 0);
+        for (uint64_t i = 0; i < used; i++) {
+            uint32_t have;
+            assert_int_equal(volume_read(v, ino, i * SIM_BLOCK, back, sizeof(back)), SIM_BLOCK);
+            memcpy(&have, back, sizeof(have));
+            assert_int_equal(have, last[i]);
+        }
+        assert_int_equal(volume_close(v), 0);
+        v = open_volume(&s, VOLUME_READ_ONLY);
+    }
+    assert_true(v->super.features == FEATURE_DELTAS && v->delta_live > 100);
+    assert_int_equal(volume_close(v), 0);
+    free(last);
+    sim_end(&s);
+}
+
+/* What this version does not know, it does not touch. */
+static void test_versions(void **state)
+{
+    struct sim s;
+    for (int how = 0; how < 2; how++) {
+        struct volume *v = new_volume(&s, BLOCKS, 32);
+        struct volume_disk d = sim_disk(&s);
+        v->super.version += how ? 0 : 1;
+        v->super.features = how ? 2 : 0;
+        assert_int_equal(volume_close(v), 0);
+        uint64_t written = s.written;
+        assert_int_equal(volume_open(&d, key, 0, memory, MEMORY, &v), -EPROTO);
+        assert_int_equal(s.written, written);
+        sim_end(&s);
+    }
+}
+
 /* ---- a disk that lies ---- */
 
 static void ignore(void *arg, const char *text)
@@ -410,6 +469,7 @@ static void lied_init(struct lied *l)
     sim_init(&l->old, BLOCKS, 1);
     memcpy(l->old.now, l->now.now, BLOCKS * (size_t)SIM_BLOCK);
     v = open_volume(&l->now, 0);
+    v->delta_max = v->delta_room; /* as in a large volume */
     for (unsigned i = 0; i < 200; i++) {
         char name[300];
         snprintf(name, sizeof(name), "%0200u", i);
@@ -419,6 +479,7 @@ static void lied_init(struct lied *l)
     assert_int_equal(volume_write(v, ino, 5000, data, 70000), 0);
     assert_int_equal(volume_xattr_set(v, ino, vname("user.a"), "value", 5, 0), 0);
     assert_int_equal(volume_commit(v), 0);
+    assert_true(v->super.delta_records > 10);
     make_file(v, "logged", data, 9000);
     assert_int_equal(volume_sync(v), 0);
     make_file(v, "logged too", data, 1000);
@@ -811,6 +872,8 @@ int main(void)
         cmocka_unit_test(test_bad_names),
         cmocka_unit_test(test_sparse),
         cmocka_unit_test(test_orphans),
+        cmocka_unit_test(test_random_writes),
+        cmocka_unit_test(test_versions),
         cmocka_unit_test(test_hostile_blocks),
         cmocka_unit_test(test_hostile_log),
         cmocka_unit_test(test_errors),

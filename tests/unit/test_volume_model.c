@@ -10,6 +10,7 @@
 
 #include "tests/unit/volume_model.h"
 #include "trusted/volume/crypt.h"
+#include "trusted/volume/internal.h"
 
 #define BLOCKS 8192u
 #define MEMORY VOLUME_MEMORY_MIN
@@ -40,6 +41,8 @@ struct history {
     unsigned count, acked;
     uint64_t random, dice;
     unsigned every; /* one in so many events is cut */
+    uint32_t aside; /* pointers that are kept aside: what a larger volume does by itself */
+    unsigned long were_aside;
     unsigned long cuts, second_cuts, seed;
 };
 
@@ -114,13 +117,21 @@ static void on_event(struct sim *s, void *arg)
         look(h, (int)(sim_next(&h->dice) % 5));
 }
 
-static void history_init(struct history *h, uint64_t seed, uint64_t blocks)
+static void open_history(struct history *h)
+{
+    struct volume_disk d = sim_disk(&h->disk);
+    assert_int_equal(volume_open(&d, key, 0, h->memory, MEMORY, &h->v), 0);
+    h->v->delta_max = h->aside < h->v->delta_room ? h->aside : h->v->delta_room;
+}
+
+static void history_init(struct history *h, uint64_t seed, uint64_t blocks, uint32_t aside)
 {
     memset(h, 0, sizeof(*h));
     h->seed = seed;
     h->random = seed;
     h->dice = ~seed;
     h->every = 1;
+    h->aside = aside;
     h->memory = aligned_alloc(4096, MEMORY);
     h->cut_memory = aligned_alloc(4096, MEMORY);
     h->again_memory = aligned_alloc(4096, MEMORY);
@@ -130,7 +141,7 @@ static void history_init(struct history *h, uint64_t seed, uint64_t blocks)
     model_init(&h->m);
     struct volume_disk d = sim_disk(&h->disk);
     assert_int_equal(volume_create(&d, key, "test", h->memory, MEMORY), 0);
-    assert_int_equal(volume_open(&d, key, 0, h->memory, MEMORY, &h->v), 0);
+    open_history(h);
     h->hashes[0] = model_hash(&h->m, 1, 1);
 }
 
@@ -156,9 +167,8 @@ static void same_as_model(struct history *h)
 
 static void reopen(struct history *h)
 {
-    struct volume_disk d = sim_disk(&h->disk);
     assert_int_equal(volume_close(h->v), 0);
-    assert_int_equal(volume_open(&d, key, 0, h->memory, MEMORY, &h->v), 0);
+    open_history(h);
     /* What was open is not any more. */
     for (unsigned i = 2; i < MODEL_INODES; i++) {
         h->m.inodes[i].open = false;
@@ -171,17 +181,26 @@ static void reopen(struct history *h)
 
 static void one_operation(struct history *h)
 {
-    int r = both_any(&h->m, h->v, &h->random);
+    int r = h->aside && sim_next(&h->random) % 3 ? both_rewrite(&h->m, h->v, &h->random)
+                                                 : both_any(&h->m, h->v, &h->random);
     if (r && r != -ENOSPC)
         fail_msg("seed %#lx: operation %u: %d (%s)", h->seed, h->count, r, volume_reason(h->v));
     h->count++;
+    h->were_aside += h->v->delta_live;
+}
+
+/* In every other round: nothing, a few pointers, as many as there is room for. */
+static uint32_t aside_of(unsigned round)
+{
+    static const uint32_t some[] = {0, 6, 0, UINT32_MAX};
+    return some[round % 4];
 }
 
 static void test_model(void **state)
 {
     static struct history h;
-    for (unsigned round = 0; round < rounds(2); round++) {
-        history_init(&h, seed_of(round), BLOCKS);
+    for (unsigned round = 0; round < rounds(4); round++) {
+        history_init(&h, seed_of(round), BLOCKS, aside_of(round));
         for (unsigned n = 0; n < 3000; n++) {
             one_operation(&h);
             if (n % 97 == 0)
@@ -192,6 +211,7 @@ static void test_model(void **state)
                 assert_int_equal(volume_check(h.v, no_fault, NULL), 0);
             }
         }
+        assert_true(!h.aside == !h.were_aside);
         assert_int_equal(volume_close(h.v), 0);
         history_end(&h);
     }
@@ -200,9 +220,9 @@ static void test_model(void **state)
 static void test_power_cuts(void **state)
 {
     static struct history h;
-    unsigned long cuts = 0, second = 0;
+    unsigned long cuts = 0, second = 0, aside = 0;
     for (unsigned round = 0; round < rounds(9); round++) {
-        history_init(&h, seed_of(round), 4096);
+        history_init(&h, seed_of(round), 4096, aside_of(round));
         h.disk.event = on_event;
         h.disk.arg = &h;
         h.every = round % 3 ? 4 : 1; /* 1: every prefix of what is written */
@@ -223,11 +243,12 @@ static void test_power_cuts(void **state)
         assert_int_equal(volume_close(h.v), 0);
         cuts += h.cuts;
         second += h.second_cuts;
+        aside += h.were_aside;
         history_end(&h);
     }
     print_message("           %lu power cuts, %lu more while that was opened, from seed %#lx\n",
                   cuts, second, (unsigned long)seed_of(0));
-    assert_true(cuts > 500 && second > 100);
+    assert_true(cuts > 500 && second > 100 && aside > 20);
 }
 
 /* Full to the last block, again and again: -ENOSPC, and nothing is lost. */
@@ -235,10 +256,10 @@ static void test_full(void **state)
 {
     static struct history h;
     static uint8_t buf[VOLUME_WRITE_MAX];
-    for (unsigned round = 0; round < rounds(3); round++) {
+    for (unsigned round = 0; round < rounds(4); round++) {
         unsigned full = 0;
         uint64_t ino;
-        history_init(&h, seed_of(round), 4096);
+        history_init(&h, seed_of(round), 4096, aside_of(round));
         assert_int_equal(volume_make(h.v, 0, vname(""), 0100600, (struct volume_owner){0, 0}, 0,
                                      (struct volume_name){0}, &ino),
                          0);

@@ -508,6 +508,25 @@ static inline int both_open(struct model *m, struct volume *v, uint64_t *random)
 }
 
 /* One random operation. 0, -ENOSPC, or DIFFER: they differ; another error is the volume's. */
+/* A part of what is there, again. */
+static inline int both_rewrite(struct model *m, struct volume *v, uint64_t *random)
+{
+    static uint8_t buf[20000];
+    uint64_t dice = sim_next(random), at = (dice & 63) * 4096;
+    size_t size = dice >> 8 & 3 ? 4096 : dice >> 16 & 16383;
+    uint32_t file = model_any(m, random, 0100000);
+    struct model_inode *i = &m->inodes[file];
+    for (unsigned k = 0; k < MODEL_INODES && (!file || i->size < at + size); k++)
+        i = &m->inodes[file = (file + k) % MODEL_INODES];
+    if (!file || (i->mode & 0170000) != 0100000 || i->size < at + size)
+        return 0;
+    memset(buf, (int)(dice >> 32), size);
+    int r = volume_write(v, i->ino, at, buf, size);
+    if (!r)
+        memcpy(i->data + at, buf, size);
+    return !r || r == -ENOSPC ? r : DIFFER;
+}
+
 static inline int both_any(struct model *m, struct volume *v, uint64_t *random)
 {
     switch (sim_next(random) % 16) {

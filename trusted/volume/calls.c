@@ -116,7 +116,9 @@ int volume_forget(struct volume *v, uint64_t ino)
     int r = begin_read(v);
     if (!r)
         r = ino_get(v, ino, &i, NULL);
-    return r || !i->mode || i->nlink || ino <= INO_ORPHANS ? r : run_now(v, &op);
+    return r || !i->mode || i->nlink || ino <= INO_ORPHANS || ino == v->super.delta_ino
+               ? r
+               : run_now(v, &op);
 }
 
 int volume_list(struct volume *v, uint64_t dir, volume_each *each_name, void *arg)

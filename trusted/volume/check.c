@@ -151,7 +151,7 @@ long volume_check(struct volume *v, void (*say)(void *arg, const char *text), vo
         visit_block(&c, INO_TABLE, v->super.inode_levels, at, before);
     for (uint64_t ino = INO_ROOT; ino < v->super.inodes; ino++)
         check_inode(&c, ino);
-    if (c.files != v->super.files + 2)
+    if (c.files != v->super.files + 2 + !!v->super.delta_ino)
         report_fault(&c, "the count of files is wrong");
     if (c.links != c.names)
         report_fault(&c, "files and names do not agree");

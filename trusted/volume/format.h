@@ -22,6 +22,7 @@
 //   super --> inode table, a tree of blocks with 16 inodes each
 //                 inode --> file, directory or link text: a tree of blocks
 //                       --> extended attributes: one block
+//         --> pointers kept aside: a file of struct delta_record, the first delta_records of it
 //   super --> allocation map: a tree whose blocks lie in fixed places
 //
 // A tree of n levels: a pointer; blocks of 128 pointers, n times; blocks of content. Place 0 is a
@@ -92,9 +93,10 @@ struct disk_inode {
 };
 _Static_assert(sizeof(struct disk_inode) * INODES == BLOCK_SIZE, "a block of inodes");
 
+#define FEATURE_DELTAS 1u /* delta_records is not 0 */
 struct super {
     uint32_t version;  /* 1 */
-    uint32_t features; /* none yet: any bit is refused */
+    uint32_t features; /* FEATURE_...: any other bit is refused */
     uint8_t id[16];
     uint64_t sequence; /* one more with each commit */
     uint64_t session;  /* of whoever wrote this */
@@ -112,7 +114,16 @@ struct super {
     struct ptr inode_table;
     struct ptr map[SUPERS];
     uint64_t writer, anchored_sequence; /* struct volume_state (volume.h); 0 without an anchor */
-    uint32_t anchored_log, zero_too;
+    uint32_t anchored_log;
+    uint32_t delta_records; /* in use of the file of delta_ino */
+    uint64_t delta_ino;     /* 0: there is none yet */
+};
+
+/* A pointer that stands in its tree's block as it was before: this one counts. Later records count
+ * instead of earlier ones; place 0: the tree's block has it. */
+struct delta_record {
+    uint64_t ino, index; /* of the content */
+    struct ptr ptr;
 };
 
 #define WRAP_SIZE (12u + 16u + 32u)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The parts of a volume, lowest first: crypt, block, node, map, tree, inode, dir, op, log, root,
-// run, replay, volume.
+// The parts of a volume, lowest first: crypt, block, node, map, aside, tree, inode, delta, dir,
+// op, log, root, run, replay, volume.
 #ifndef VOLUME_INTERNAL_H
 #define VOLUME_INTERNAL_H
 
@@ -49,6 +49,13 @@ struct session_key {
     struct crypt_key key;
 };
 
+/* A pointer kept aside, of a bucket's list. */
+struct delta {
+    struct delta_record record;
+    uint32_t next; /* number of the next one */
+    bool fresh;    /* changed since the last commit */
+};
+
 #define CLASSES 15u /* of dirty nodes, in the order in which they are written */
 
 struct volume {
@@ -84,6 +91,15 @@ struct volume {
     uint32_t groups;
     uint64_t cursor, content_cursor; /* where the search for a free block goes on */
     uint64_t waiting;                /* blocks that are free after the next commit */
+
+    /* aside.c */
+    struct delta *deltas;
+    uint32_t *heads; /* of the buckets' lists */
+    uint32_t heads_mask, delta_room, delta_used, delta_free;
+    uint32_t delta_max;               /* so many are kept; 0: none more */
+    uint32_t delta_count, delta_live; /* in the table; of them with a place */
+    uint32_t delta_new;               /* since the last commit */
+    uint32_t delta_cursor;            /* the bucket to be merged next */
 
     /* log.c */
     uint8_t *pending;
@@ -135,11 +151,29 @@ int map_free(struct volume *v, uint32_t place);
 /* Allocated since the last commit: may be overwritten. 0, 1, -errno. */
 int map_is_new(struct volume *v, uint32_t place);
 void map_committed(struct volume *v);
+/* The next blocks are taken from the first group of which so many eighths are free. */
+void map_start_where(struct volume *v, unsigned eighths);
 /* Blocks that have a place of their own. */
 uint64_t map_fixed(const struct super *s);
 uint64_t map_available(const struct volume *v);
 bool map_reserved(const struct volume *v, uint64_t place);
 struct ptr *map_slot(struct volume *v, const struct node *n, struct node *parent);
+
+/* aside.c: pointers to content kept aside. */
+size_t aside_init(struct volume *v, uint8_t *memory, size_t size); /* bytes that it took */
+struct delta *aside_find(struct volume *v, uint64_t ino, uint64_t index);
+/* Found, or new; NULL: no room. The caller gives it a place. */
+struct delta *aside_add(struct volume *v, uint64_t ino, uint64_t index);
+/* For a content node that becomes dirty; NULL: its pointer's block is to become dirty, too. */
+struct delta *aside_take(struct volume *v, const struct node *n);
+/* n, a block of pointers to content, was read: it gets what is kept aside of it. */
+void aside_apply(struct volume *v, struct node *n);
+/* n becomes dirty, or is given back: nothing of it is kept aside any more. */
+void aside_drop(struct volume *v, struct node *n);
+/* The table is on the disk as it is. */
+void aside_saved(struct volume *v);
+/* Blocks that have to be free as long as something is kept aside. */
+uint64_t aside_owed(const struct volume *v);
 
 /* tree.c */
 enum {
@@ -184,6 +218,13 @@ int dir_replace(struct volume *v, uint64_t dir, struct volume_name name, uint64_
                 uint32_t mode);
 int dir_empty(struct volume *v, uint64_t dir); /* 1, 0 or -errno */
 int dir_list(struct volume *v, uint64_t dir, volume_each *each_name, void *arg);
+
+/* delta.c */
+int delta_load(struct volume *v);
+/* In a commit, when all else is written; last: one that closes the volume. */
+int delta_save(struct volume *v, bool last);
+/* What is kept aside in the next bucket goes where it belongs. 0, -errno. */
+int delta_merge(struct volume *v);
 
 /* xattr.c */
 int xattr_put(struct volume *v, uint64_t ino, struct volume_name name, const void *value,

@@ -247,6 +247,17 @@ static void set_cursors(struct volume *v, uint64_t group)
     v->cursor = v->content_cursor + group_size(v, group) / 4 * 3;
 }
 
+void map_start_where(struct volume *v, unsigned eighths)
+{
+    for (uint64_t g = 0; g < v->groups; g++) {
+        if (v->group_free[g] == GROUP_UNKNOWN ||
+            v->group_free[g] >= group_size(v, g) / 8 * eighths) {
+            set_cursors(v, g);
+            break;
+        }
+    }
+}
+
 void map_committed(struct volume *v)
 {
     while (v->sticky.next != &v->sticky) {
@@ -260,12 +271,7 @@ void map_committed(struct volume *v)
     }
     v->waiting = 0;
     /* From the front again, where there is room enough to write in a row: the file stays short. */
-    for (uint64_t g = 0; g < v->groups; g++) {
-        if (v->group_free[g] == GROUP_UNKNOWN || v->group_free[g] >= group_size(v, g) / 8) {
-            set_cursors(v, g);
-            break;
-        }
-    }
+    map_start_where(v, 1);
 }
 
 int map_init(struct volume *v)

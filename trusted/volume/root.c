@@ -110,6 +110,8 @@ int root_commit(struct volume *v, bool clean)
         return v->failed;
     int r = tree_write_back(v, true);
     if (!r)
+        r = delta_save(v, clean);
+    if (!r)
         r = tree_write_map(v);
     if (r)
         return volume_fail(v, r, "the disk cannot be written");
@@ -122,5 +124,6 @@ int root_commit(struct volume *v, bool clean)
     if (v->disk.flush_blocks(v->disk.ctx) || root_write(v) || v->disk.flush_blocks(v->disk.ctx))
         return volume_fail(v, -EIO, "the disk cannot be written");
     map_committed(v);
+    aside_saved(v);
     return log_start(v);
 }

@@ -13,6 +13,13 @@ static uint32_t dirty_limit(const struct volume *v)
     return v->node_count < 8 * OP_NODES ? v->node_count - 2 * OP_NODES : v->node_count / 4 * 3;
 }
 
+/* Does what only the next commit gives back make the host's file much longer? */
+static bool is_wasteful(const struct volume *v)
+{
+    uint64_t used = v->super.blocks - map_fixed(&v->super) - v->super.free;
+    return v->waiting > 2048 && v->waiting > used / 8;
+}
+
 /* Few enough dirty nodes that a step finds clean ones; a replay may not commit. */
 static int make_memory(struct volume *v)
 {
@@ -22,24 +29,49 @@ static int make_memory(struct volume *v)
         r = tree_write_back(v, true);
     else if (v->dirty_content > v->content_max / 2)
         r = tree_write_back(v, false);
-    if (!r && v->sticky_count > v->node_count / 8 && !v->replaying)
+    if (!r && (v->sticky_count > v->node_count / 8 || is_wasteful(v)) && !v->replaying)
         r = root_commit(v, false);
     return r;
+}
+
+/* Until not more than `most` pointers are kept aside. A block that cannot be read waits. */
+static int merge_deltas(struct volume *v, uint32_t most)
+{
+    for (uint32_t n = 0; v->delta_live > most && n <= v->heads_mask; n++) {
+        int r = make_memory(v);
+        v->mutated = false;
+        if (!r)
+            r = delta_merge(v);
+        if (r && (v->failed || v->mutated))
+            return volume_fail(v, r, "the disk gave a wrong block in the middle of a change");
+        if (!r && map_available(v) < 2 * OP_NODES)
+            r = root_commit(v, false);
+        if (r && v->failed)
+            return r;
+    }
+    return 0;
 }
 
 static int make_room(struct volume *v, const struct op *op)
 {
     bool frees;
+    int r = 0;
     uint64_t need = op_need(v, op, &frees);
     if (v->replaying)
         return 0;
     if (!frees)
         need += run_reserve(v);
-    if (map_available(v) >= need)
-        return 0;
-    if (v->super.free < need)
-        return -ENOSPC;
-    return root_commit(v, false);
+    while (!r && map_available(v) < need + aside_owed(v)) {
+        if (v->waiting || v->delta_new)
+            r = root_commit(v, false);
+        else if (v->delta_live)
+            r = merge_deltas(v, 0);
+        else if (v->delta_count)
+            r = root_commit(v, false);
+        else
+            return -ENOSPC;
+    }
+    return r;
 }
 
 int run_op(struct volume *v, struct op *op)
@@ -49,7 +81,11 @@ int run_op(struct volume *v, struct op *op)
     if (v->read_only)
         return -EROFS;
     for (;;) {
-        int r = make_memory(v);
+        int r = v->replaying ? 0 : merge_deltas(v, v->delta_max / 4 * 3);
+        if (!r && v->delta_count && v->delta_count >= v->delta_max && !v->replaying)
+            r = root_commit(v, false);
+        if (!r)
+            r = make_memory(v);
         if (!r)
             r = make_room(v, op);
         if (r)

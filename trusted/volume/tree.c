@@ -46,11 +46,14 @@ static int node_at(struct volume *v, uint64_t ino, unsigned level, uint64_t inde
     if (!n)
         return -ENOMEM;
     int r = p->place && !(flags & TREE_WHOLE) ? block_get(v, p, n->data) : 0;
-    if (r)
+    if (r) {
         node_drop(v, n);
-    else
-        *out = n;
-    return r;
+        return r;
+    }
+    if (level == 1)
+        aside_apply(v, n);
+    *out = n;
+    return 0;
 }
 
 /* The tree of a file gets a level more; what was its top is its first node. */
@@ -180,7 +183,24 @@ static int dirty_one(struct volume *v, struct node *n, struct node *parent)
     if (r < 0)
         return r;
     node_set_dirty(v, n, parent);
+    if (n->level == 1)
+        aside_drop(v, n);
     return 0;
+}
+
+/* Content that is written again, and its pointer kept aside. 1: done, 0, -errno. */
+static int dirty_aside(struct volume *v, struct node *n)
+{
+    struct node *parent = node_is_content(n) && !n->dirty ? parent_of(v, n) : NULL;
+    if (!parent || parent->ino != n->ino || parent->dirty || !slot_of(v, n, parent)->place)
+        return 0;
+    struct delta *d = aside_take(v, n);
+    int r = d ? dirty_one(v, n, parent) : 0;
+    if (!d || r)
+        return r;
+    n->parent = NULL;
+    d->record.ptr = *slot_of(v, n, parent);
+    return 1;
 }
 
 int tree_dirty(struct volume *v, struct node *n)
@@ -188,11 +208,13 @@ int tree_dirty(struct volume *v, struct node *n)
     struct node *chain[2 * LEVELS_MAX + 4];
     unsigned count = 0;
     v->mutated = true;
+    int r = dirty_aside(v, n);
+    if (r)
+        return r < 0 ? r : 0;
     for (struct node *at = n; at && !at->dirty; at = parent_of(v, at))
         chain[count++] = at;
     while (count--) {
-        struct node *parent = parent_of(v, chain[count]);
-        int r = dirty_one(v, chain[count], parent);
+        r = dirty_one(v, chain[count], parent_of(v, chain[count]));
         if (r)
             return r;
     }
@@ -205,6 +227,8 @@ static int free_at(struct volume *v, struct ptr *p, uint64_t ino, unsigned level
     struct node *n = node_find(v, ino, level, index);
     struct disk_inode *i = inode_in(node_find(v, INO_TABLE, 0, ino / INODES), ino);
     int r = map_free(v, p->place);
+    if (n && level == 1)
+        aside_drop(v, n);
     if (n)
         node_drop(v, n);
     *p = (struct ptr){0};
@@ -373,11 +397,16 @@ long tree_read(struct volume *v, uint64_t ino, uint64_t index, uint32_t count, u
 static int write_class(struct volume *v, struct list_node *l)
 {
     while (l->next != l) {
-        struct node *n = (struct node *)l->next;
-        struct ptr *p = n->ino == INO_MAP ? map_slot(v, n, n->parent) : slot_of(v, n, n->parent);
+        struct node *n = (struct node *)l->next, *above;
+        bool aside = !n->parent && node_is_content(n);
+        struct ptr *p = aside               ? &aside_find(v, n->ino, n->index)->record.ptr
+                        : n->ino == INO_MAP ? map_slot(v, n, n->parent)
+                                            : slot_of(v, n, n->parent);
         int r = block_put(v, p, n->data);
         if (r)
             return r;
+        if (aside && (above = node_find(v, n->ino, 1, n->index / FAN)))
+            *slot_of(v, n, above) = *p;
         node_set_clean(v, n);
     }
     return 0;

@@ -47,7 +47,10 @@ static int lay_out_rest(struct volume *v)
         ((blocks > v->super.blocks ? blocks : v->super.blocks) + GROUP_BLOCKS - 1) / GROUP_BLOCKS;
     v->group_free = (uint16_t *)at;
     at += round_up(groups * sizeof(uint16_t));
+    at += round_up(aside_init(v, at, v->memory_size / 3));
     int r = node_init(v, at, (size_t)(end - at));
+    /* Only where blocks of pointers do not fit in memory all together. */
+    v->delta_max = v->super.blocks / FAN > v->node_count / 2 ? v->delta_room : 0;
     return r ? r : map_init(v);
 }
 
@@ -133,7 +136,7 @@ int volume_create(const struct volume_disk *disk, const uint8_t key[VOLUME_KEY_S
 static int judge_super(const struct volume *v)
 {
     const struct super *s = &v->super;
-    if (s->version != 1 || s->features)
+    if (s->version != 1 || s->features & ~FEATURE_DELTAS)
         return -EPROTO;
     if (s->blocks < VOLUME_BLOCKS_MIN || s->blocks != usable_blocks(s->blocks) ||
         s->log_blocks < LOG_MIN || s->log_blocks > LOG_MAX)
@@ -173,6 +176,8 @@ static int open_rest(struct volume *v)
         return r ? r : -EROFS;
     if (!v->read_only)
         r = block_new_session(v);
+    if (!r)
+        r = delta_load(v);
     if (!r)
         r = clean ? log_start(v) : log_replay(v);
     v->found = v->now;
