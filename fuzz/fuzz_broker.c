@@ -7,6 +7,7 @@
 #include <openssl/ec.h>
 
 #include "verifier/broker/ca.h"
+#include "verifier/broker/foreign.h"
 #include "verifier/broker/jose.h"
 #include "verifier/broker/judge.h"
 #include "verifier/broker/launch.h"
@@ -29,6 +30,30 @@ static void attestation(const cJSON *body)
     }
 }
 
+// An issuers' file, and tokens for issuers that are trusted: by the fuzzer's own file, and by one
+// whose key nobody signs with.
+static void foreign(EVP_PKEY *key, const char *text, size_t size)
+{
+    static struct sb_issuers *fixed;
+    struct sb_issuers *own = NULL;
+    char why[200];
+
+    if (!fixed) {
+        char whole[1024], *jwk = cJSON_PrintUnformatted(sb_jwk_public(key));
+
+        snprintf(whole, sizeof(whole),
+                 "{\"issuers\":[{\"name\":\"a\",\"iss\":\"i\",\"keys\":{\"keys\":[%s]}}]}", jwk);
+        if (sb_issuers_parse(whole, strlen(whole), &fixed, why, sizeof(why)))
+            abort();
+        free(jwk);
+    }
+    if (sb_foreign_verify(fixed, text, 1750000000, why, sizeof(why)))
+        abort();
+    if (!sb_issuers_parse(text, size, &own, why, sizeof(why)))
+        cJSON_Delete(sb_foreign_verify(own, text, 1750000000, why, sizeof(why)));
+    sb_issuers_free(own);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static EVP_PKEY *key;
@@ -43,6 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (sb_jws_verify(key, text))
         abort();
     EVP_PKEY_free(sb_csr_key(data, size));
+    foreign(key, text, size);
     if (sb_path_ok(text) && sb_identity_ok(text))
         abort();
     sb_identity_parse(text, &identity, why, sizeof(why));

@@ -19,8 +19,8 @@
 
 struct options {
     const char *collateral[SHELTER_EVIDENCE_CSV + 1][SB_COLLATERAL_MAX]; /* by TEE */
-    const char *dir, *listen, *cert, *key, *pccs, *kds, *cache, *ca, *simulated, *policy, *url_file,
-        *admin, *admin_url_file;
+    const char *dir, *listen, *cert, *key, *pccs, *kds, *cache, *ca, *simulated, *policy, *tokens,
+        *url_file, *admin, *admin_url_file;
     bool insecure_http, online, json, console;
     unsigned processes; /* 0: this one */
     struct sb_options server;
@@ -28,6 +28,7 @@ struct options {
 
 struct inputs {
     uint8_t *cert, *key, *policy;
+    struct sb_issuers *issuers;
     struct sh_buffer ca;
     struct shelter_collateral *collateral[SHELTER_EVIDENCE_CSV + 1][SB_COLLATERAL_MAX];
 };
@@ -152,6 +153,9 @@ static int parse_options(int argc, char **argv, struct options *o)
         case SH_broker_serve_policy:
             o->policy = c.value;
             break;
+        case SH_broker_serve_trusted_tokens:
+            o->tokens = c.value;
+            break;
         case SH_broker_serve_url_file:
             o->url_file = c.value;
             break;
@@ -240,6 +244,19 @@ static int complete_policy(struct inputs *in, struct sh_error *err)
     return in->policy ? 0 : sh_fail(err, -ENOMEM, "no memory for the policy");
 }
 
+static int load_issuers(const char *path, struct sb_issuers **out, struct sh_error *err)
+{
+    cleanup_free uint8_t *text = NULL;
+    char why[256] = "";
+    size_t size;
+    if (!path)
+        return 0;
+    int r = sh_read_file(AT_FDCWD, path, 1 << 20, &text, &size, err);
+    if (!r && (r = sb_issuers_parse((const char *)text, size, out, why, sizeof(why))))
+        sh_fail(err, r, "%s: %s", path, *why ? why : "it cannot be read");
+    return r;
+}
+
 static int load_inputs(const struct options *o, struct inputs *in, struct sh_error *err)
 {
     char why[256] = "";
@@ -257,6 +274,8 @@ static int load_inputs(const struct options *o, struct inputs *in, struct sh_err
     }
     if (!r)
         r = complete_policy(in, err);
+    if (!r)
+        r = load_issuers(o->tokens, &in->issuers, err);
     if (!r)
         r = add_roots(in, o->ca, false, err);
     if (!r)
@@ -334,6 +353,7 @@ static void free_inputs(struct inputs *in)
     free(in->cert);
     free(in->key);
     free(in->policy);
+    sb_issuers_free(in->issuers);
     sh_buffer_free(&in->ca);
     *in = (struct inputs){0};
 }
@@ -358,6 +378,7 @@ static void reload_inputs(const struct options *o, struct inputs *in, struct sb_
     rules.ca = fresh.ca.data;
     rules.ca_size = fresh.ca.size;
     rules.policy_json = (const char *)fresh.policy;
+    rules.issuers = fresh.issuers;
     memcpy(rules.collateral, fresh.collateral, sizeof(fresh.collateral));
     sb_server_reload(s, &rules);
     *in = fresh;
@@ -401,6 +422,7 @@ static int serve_requests(struct options *o, const char *dir, struct inputs *in,
         .ca_size = in->ca.size,
         .allow_simulated = o->simulated,
         .policy_json = (const char *)in->policy,
+        .issuers = in->issuers,
         .issuer = "shelter broker",
         .token_seconds = (o->server.session_ms ? o->server.session_ms : 300000) / 1000};
     memcpy(s->judge.collateral, in->collateral, sizeof(in->collateral));

@@ -3,6 +3,7 @@
 #include "verifier/broker/admit.h"
 #include "verifier/base/json.h"
 #include "verifier/base/json_read.h"
+#include "verifier/broker/foreign.h"
 #include "verifier/broker/jose.h"
 #include "verifier/broker/policy.h"
 #include "verifier/judge/claim.h"
@@ -83,7 +84,24 @@ static char *find_payload(struct sb_request *r)
     return payload;
 }
 
-cJSON *sb_check_token(struct sb_request *r, struct sb_judgement *out)
+// A bearer token, ours or of an issuer that the operator trusts.
+static cJSON *read_bearer(struct sb_request *r, bool foreign, int64_t now, struct sb_judgement *out)
+{
+    struct sb_judge *j = &r->server->judge;
+    cJSON *payload = sb_jws_verify(sb_store_token_key(r->server->store), r->bearer);
+
+    if (payload)
+        return payload;
+    snprintf(out->detail, sizeof(out->detail), "the token is not one of this broker's");
+    if (!foreign)
+        return NULL;
+    pthread_rwlock_rdlock(&j->rules);
+    payload = sb_foreign_verify(j->issuers, r->bearer, now, out->detail, sizeof(out->detail));
+    pthread_rwlock_unlock(&j->rules);
+    return payload;
+}
+
+cJSON *sb_check_token(struct sb_request *r, bool foreign, struct sb_judgement *out)
 {
     int64_t now = sb_wall_ms(r->server) / 1000;
     cJSON *payload = NULL;
@@ -92,8 +110,7 @@ cJSON *sb_check_token(struct sb_request *r, struct sb_judgement *out)
     out->status = 401;
     snprintf(out->code, sizeof(out->code), "unauthenticated");
     if (r->bearer) {
-        payload = sb_jws_verify(sb_store_token_key(r->server->store), r->bearer);
-        snprintf(out->detail, sizeof(out->detail), "the token is not one of this broker's");
+        payload = read_bearer(r, foreign, now, out);
     } else {
         text = find_payload(r);
         payload = sv_json_read_text(text, NULL, 0);
@@ -134,7 +151,7 @@ bool sb_is_permitted(struct sb_request *r, const char *path, const cJSON *payloa
 
     out->status = 403;
     snprintf(out->code, sizeof(out->code), "policy");
-    if (!sb_reference_known(st, out->reference, out->reference_digest)) {
+    if (!sb_is_foreign(payload) && !sb_reference_known(st, out->reference, out->reference_digest)) {
         snprintf(out->code, sizeof(out->code), "reference-withdrawn");
         snprintf(out->detail, sizeof(out->detail), "the reference \"%s\" was withdrawn or changed",
                  out->reference);

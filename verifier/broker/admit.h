@@ -8,8 +8,9 @@
 // The body as a JSON object and nothing behind it, or NULL with a problem set.
 cJSON *sb_body_json(struct sb_request *r, unsigned values_max);
 
-// The payload of what the client shows: a bearer token or a session. NULL, with the reason in out.
-cJSON *sb_check_token(struct sb_request *r, struct sb_judgement *out);
+// The payload of what the client shows: a bearer token or a session. foreign: a token of an issuer
+// that the operator trusts is good too (foreign.h). NULL, with the reason in out.
+cJSON *sb_check_token(struct sb_request *r, bool foreign, struct sb_judgement *out);
 // What the log wants to know of who attested.
 void sb_describe_attested(struct sb_judgement *out, const cJSON *payload);
 // Whether this payload may have what stands under this path. Fills out.

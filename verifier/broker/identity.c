@@ -109,7 +109,7 @@ void sb_identity_issue(struct sb_request *r, const char *rest)
         cJSON_Delete(body);
         return;
     }
-    payload = sb_check_token(r, &out);
+    payload = sb_check_token(r, false, &out);
     if (payload) {
         sb_describe_attested(&out, payload);
         if (sb_is_permitted(r, id, payload, &out) && (key = read_request(body, &out)))

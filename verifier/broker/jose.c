@@ -77,7 +77,7 @@ static EVP_PKEY *ec_key(const cJSON *jwk)
 
     while (i < 3 && strcmp(sv_json_text(jwk, "crv"), curves[i].crv))
         i++;
-    if (i == 3 || strcmp(sv_json_text(jwk, "alg"), "ECDH-ES+A256KW"))
+    if (i == 3)
         return NULL;
     x = bytes_of(jwk, "x", curves[i].size, &n);
     y = bytes_of(jwk, "y", curves[i].size, &m);
@@ -105,10 +105,6 @@ static EVP_PKEY *rsa_key(const cJSON *jwk)
     OSSL_PARAM_BLD *bld = OSSL_PARAM_BLD_new();
     EVP_PKEY *key = NULL;
 
-    if (strcmp(sv_json_text(jwk, "alg"), "RSA-OAEP-256")) {
-        OSSL_PARAM_BLD_free(bld);
-        return NULL;
-    }
     n = bytes_of(jwk, "n", 1024, &n_size);
     e = bytes_of(jwk, "e", 4, &e_size);
     bn = n ? BN_bin2bn(n, (int)n_size, NULL) : NULL;
@@ -125,13 +121,22 @@ static EVP_PKEY *rsa_key(const cJSON *jwk)
     return key;
 }
 
-EVP_PKEY *sb_jwk_parse(const cJSON *jwk)
+EVP_PKEY *sb_jwk_key(const cJSON *jwk)
 {
     const char *kty = sv_json_text(jwk, "kty");
 
     if (!strcmp(kty, "EC"))
         return ec_key(jwk);
     return !strcmp(kty, "RSA") ? rsa_key(jwk) : NULL;
+}
+
+EVP_PKEY *sb_jwk_parse(const cJSON *jwk)
+{
+    bool ec = !strcmp(sv_json_text(jwk, "kty"), "EC");
+
+    return strcmp(sv_json_text(jwk, "alg"), ec ? "ECDH-ES+A256KW" : "RSA-OAEP-256")
+               ? NULL
+               : sb_jwk_key(jwk);
 }
 
 cJSON *sb_jwk_members(const cJSON *jwk)

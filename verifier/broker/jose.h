@@ -24,6 +24,8 @@ char *sb_jcs(const cJSON *value);
 // The public key of a JWK: EC on P-256, P-384, P-521 with alg ECDH-ES+A256KW, or RSA of 2048 to
 // 8192 bits with alg RSA-OAEP-256. NULL for anything else.
 EVP_PKEY *sb_jwk_parse(const cJSON *jwk);
+// The same whatever alg it says, or none.
+EVP_PKEY *sb_jwk_key(const cJSON *jwk);
 // Of a key that sb_jwk_parse takes, the members that make it: what a client adds is not kept.
 cJSON *sb_jwk_members(const cJSON *jwk);
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Judges a token by a resource's policy.
 #include "verifier/broker/policy.h"
+#include "verifier/broker/foreign.h"
+#include "verifier/broker/pointer.h"
 #include "verifier/judge/policy.h"
 #include "verifier/base/json.h"
 #include "verifier/base/json_read.h"
@@ -41,6 +43,10 @@ static bool member_ok(const cJSON *item)
     if (!strcmp(name, "launch"))
         return cJSON_IsString(item) &&
                (!strcmp(item->valuestring, "checked") || !strcmp(item->valuestring, "any"));
+    if (!strcmp(name, "tokens"))
+        return is_string_list(item);
+    if (!strcmp(name, "where"))
+        return sb_where_ok(item);
     return !strcmp(name, "claims") && cJSON_IsObject(item);
 }
 
@@ -125,16 +131,22 @@ bool sb_policy_once(const char *text)
     return once;
 }
 
-// 1: it names this image; 0: it names none; -EPERM: it names others.
+// 1: it names this image; 0: it names none; -EPERM: it names others. Who shows another service's
+// token is no image, whatever runs there: "any" image does not mean it.
 static int names_image(const cJSON *policy, const char *image, char *why, size_t why_size)
 {
-    const cJSON *images = sv_json_get(policy, "images");
+    const size_t prefix = sizeof(SB_TOKEN_IMAGE) - 1;
+    const cJSON *images = sv_json_get(policy, "images"), *tokens = sv_json_get(policy, "tokens");
+    bool foreign = !strncmp(image, SB_TOKEN_IMAGE, prefix);
 
-    if (!images)
+    if (!images && !tokens)
         return 0;
-    if (cJSON_IsString(images) || list_has_text(images, image))
+    if (foreign ? list_has_text(tokens, image + prefix)
+                : cJSON_IsString(images) || list_has_text(images, image))
         return 1;
-    snprintf(why, why_size, "the resource's policy does not list this image");
+    snprintf(why, why_size,
+             foreign ? "the resource's policy does not list this token's issuer"
+                     : "the resource's policy does not list this image");
     return -EPERM;
 }
 
@@ -173,7 +185,8 @@ static bool volumes_hold(const cJSON *words, const cJSON *payload, char *why, si
 
 static bool conditions_hold(const cJSON *policy, const cJSON *payload, char *why, size_t why_size)
 {
-    const cJSON *claims = sv_json_get(policy, "claims");
+    const cJSON *claims = sv_json_get(policy, "claims"), *where = sv_json_get(policy, "where"),
+                *token = sb_is_foreign(payload) ? sv_json_get(payload, "token") : payload;
 
     if (!cJSON_IsFalse(sv_json_get(payload, "simulated")) &&
         cJSON_IsFalse(sv_json_get(policy, "simulated"))) {
@@ -184,7 +197,8 @@ static bool conditions_hold(const cJSON *policy, const cJSON *payload, char *why
            claim_is_listed(sv_json_get(policy, "tcb_status"), payload, "tcb-status", why,
                            why_size) &&
            volumes_hold(sv_json_get(policy, "freshness"), payload, why, why_size) &&
-           (!claims || claims_hold(claims, payload, why, why_size));
+           (!claims || claims_hold(claims, payload, why, why_size)) &&
+           (!where || sb_where_holds(where, token, why, why_size));
 }
 
 // One policy: 1 or 0 as names_image, or -EPERM. *launch: NULL, or what it says of the launch

@@ -218,7 +218,7 @@ void sb_resource(struct sb_request *r, const char *path)
         sb_problem(r, 400, "malformed", "a resource is REPOSITORY/TYPE/TAG");
         return;
     }
-    payload = sb_check_token(r, &out);
+    payload = sb_check_token(r, true, &out);
     if (payload) {
         sb_describe_attested(&out, payload);
         if (sb_is_permitted(r, path, payload, &out))

@@ -117,7 +117,8 @@ int sb_server_hold_address(const char *where, char address[80], char *why, size_
 // The caller fills server->judge (but for its lock) and server->store before. 0 or -errno with why.
 int sb_server_start(struct sb_server *s, const struct sb_options *o, char *why, size_t why_size);
 void sb_server_stop(struct sb_server *s);
-// From now on judges by these: roots, collateral, policy. When it returns nobody uses the old ones.
+// From now on judges by these: roots, collateral, policy, issuers. When it returns nobody uses the
+// old ones.
 void sb_server_reload(struct sb_server *s, const struct sb_judge *fresh);
 
 // A self-signed certificate over the key, for localhost and the listening address (PEM, malloc'd).

@@ -291,7 +291,7 @@ static cJSON *admit_session(struct sb_request *r, const char *path, struct sb_ju
         sb_problem(r, 400, "malformed", "a volume is named by its key: REPOSITORY/TYPE/TAG");
         return NULL;
     }
-    payload = sb_check_token(r, out);
+    payload = sb_check_token(r, false, out);
     if (!payload) {
         sb_problem(r, out->status, out->code, out->detail);
         return NULL;
