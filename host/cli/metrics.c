@@ -10,6 +10,7 @@
 
 #include "host/cli/cli.h"
 #include "host/run/observe.h"
+#include "trusted/volume/anchor.h"
 #include "verifier/broker/server.h"
 
 #define PREFIX "shelter_instance_"
@@ -55,9 +56,10 @@ static bool is_name(const char *text)
 static const cJSON *find_part(const cJSON *one, const char *inner)
 {
     const cJSON *stats = cJSON_GetObjectItemCaseSensitive(one, "stats");
-    return !strcmp(inner, "volumes") ? cJSON_GetObjectItemCaseSensitive(one, inner)
-           : *inner                  ? cJSON_GetObjectItemCaseSensitive(stats, inner)
-                                     : stats;
+    return !strcmp(inner, "volumes")          ? cJSON_GetObjectItemCaseSensitive(one, inner)
+           : !strcmp(inner, "inside_volumes") ? cJSON_GetObjectItemCaseSensitive(stats, "volumes")
+           : *inner                           ? cJSON_GetObjectItemCaseSensitive(stats, inner)
+                                              : stats;
 }
 
 /* One metric with a sample for each member of an object, labelled. */
@@ -86,6 +88,36 @@ static void put_simple(FILE *out, const cJSON *list, const char *member, const c
         const cJSON *item = cJSON_GetObjectItemCaseSensitive(one, member);
         if (cJSON_IsNumber(item))
             put_sample(out, name, one, NULL, NULL, item->valuedouble);
+    }
+}
+
+/* What the inside says of its volumes (trusted/volume/anchor.h), a metric for each count. */
+static void put_volume_counts(FILE *out, const cJSON *list)
+{
+    static const char *const words[VOLUME_COUNTS] = VOLUME_COUNT_WORDS;
+    static const char *const helps[VOLUME_COUNTS] = {
+        "Its root record on the disk.",
+        "Blocks of the log behind it.",
+        "Changes that are not on the disk yet.",
+        "What can be written.",
+        "The root record that the broker has.",
+        "Blocks of the log that the broker has.",
+        "Since the broker answered.",
+        "1: the broker did not answer when it was asked last.",
+        "1: nothing is written any more."};
+    const cJSON *one, *volume;
+    for (size_t i = 0; i < VOLUME_COUNTS; i++) {
+        cleanup_free char *name = sh_format("volume_%s", words[i]);
+        fprintf(out, "# HELP " PREFIX "%s %s\n# TYPE " PREFIX "%s gauge\n", name, helps[i], name);
+        cJSON_ArrayForEach(one, list)
+        {
+            cJSON_ArrayForEach(volume, find_part(one, "inside_volumes"))
+            {
+                const cJSON *count = cJSON_GetObjectItemCaseSensitive(volume, words[i]);
+                if (cJSON_IsNumber(count))
+                    put_sample(out, name, one, "volume", volume->string, count->valuedouble);
+            }
+        }
     }
 }
 
@@ -135,6 +167,7 @@ static void put_all(FILE *out, const cJSON *list)
     put_simple(out, list, "processes", "host_processes", "gauge", "Processes of this host.");
     put_labelled(out, list, "volumes", "volume_bytes", "volume", "gauge",
                  "What a volume's file takes.");
+    put_volume_counts(out, list);
     put_counts(out, list);
     put_labelled(out, list, "by_call_out", "calls_out_total", "call", "counter",
                  "Calls out of an enclave.");

@@ -159,7 +159,7 @@ static int make_anchors(struct guest *g, int *anchors)
 {
     const struct sh_settings *s = &g->config.settings;
     for (size_t i = 0; i < SH_VOLUMES_MAX; i++)
-        anchors[i] = g->volumes[i].anchor = g->volumes[i].control = -1;
+        anchors[i] = g->volumes[i].anchor = g->volumes[i].control = g->volumes[i].counts = -1;
     for (size_t i = 0; i < s->volume_count; i++) {
         int pair[2];
         if (!s->volumes[i].away)

@@ -94,7 +94,7 @@ void guest_channel_send(struct guest_channel *c, uint8_t type, uint8_t stream, u
 void guest_channel_numbers(struct guest_channel *c, uint8_t type, uint16_t session, uint8_t stream,
                            const uint32_t *numbers, size_t count, const char *text)
 {
-    uint8_t data[8 + 256];
+    uint8_t data[8 + 4096]; /* a frame of the host is taken where twice as much is free */
     size_t size = text ? strnlen(text, sizeof(data) - 8) : 0;
     for (size_t i = 0; i < count; i++)
         sh_put_le32(data + 4 * i, numbers[i]);

@@ -33,7 +33,7 @@ void guest_channel_send(struct guest_channel *c, uint8_t type, uint8_t stream, u
 uint8_t *guest_channel_reserve(struct guest_channel *c);
 void guest_channel_commit(struct guest_channel *c, uint8_t type, uint8_t stream, uint16_t session,
                           size_t size);
-/* Frames of u32 numbers and a text. */
+/* Frames of u32 numbers and a text, of which 4 KiB count. */
 void guest_channel_numbers(struct guest_channel *c, uint8_t type, uint16_t session, uint8_t stream,
                            const uint32_t *numbers, size_t count, const char *text);
 /* Writes what the port takes now; sets `ended` when it is gone. */

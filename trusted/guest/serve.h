@@ -41,6 +41,7 @@ struct guest_volume {
     int root;    /* O_PATH: where it is mounted */
     bool lost;   /* the server ended before its time */
     int control; /* what it says for the instance's log; -1: nothing more */
+    int counts;  /* the file where it counts (volume/server.h); -1 */
     int anchor;  /* its side to the agent, who asks the broker for it, until it is started; -1 */
 };
 

@@ -4,10 +4,14 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/sysinfo.h>
 #include <time.h>
+#include <unistd.h>
+
+#include "trusted/volume/anchor.h"
 
 static void send_answer(struct guest *g, uint32_t id, uint32_t error, const char *text)
 {
@@ -47,11 +51,31 @@ static unsigned count_processes(void)
     return count;
 }
 
+/* As the servers wrote it down: nobody here waits for one. */
+static void put_volumes(const struct guest *g, char *text, size_t size)
+{
+    static const char *const words[VOLUME_COUNTS] = VOLUME_COUNT_WORDS;
+    uint64_t counts[VOLUME_COUNTS];
+    const char *between = "";
+    FILE *out = fmemopen(text, size, "a");
+    for (size_t i = 0; out && i < g->config.settings.volume_count; i++, between = ", ") {
+        ssize_t n = pread(g->volumes[i].counts, counts, sizeof(counts), 0);
+        fprintf(out, "%s\"%s\": {", between, g->config.settings.volumes[i].name);
+        for (size_t k = 0; n == sizeof(counts) && k < VOLUME_COUNTS; k++)
+            fprintf(out, "%s\"%s\": %" PRIu64, k ? ", " : "", words[k], counts[k]);
+        fputs("}", out);
+    }
+    if (out) {
+        fputs("}}", out);
+        fclose(out);
+    }
+}
+
 void guest_stats(struct guest *g, const struct sh_frame *frame, const uint8_t *payload)
 {
     uint32_t id = sh_le32(payload);
     struct sysinfo s;
-    char text[256];
+    char text[4096];
     if (frame->type == SH_FRAME_TRACE) {
         send_answer(g, id, ENOTSUP, "a VM has no trace of system calls; run it with --tee sgx-sim");
         return;
@@ -67,8 +91,9 @@ void guest_stats(struct guest *g, const struct sh_frame *frame, const uint8_t *p
     unsigned long long unit = s.mem_unit;
     snprintf(text, sizeof(text),
              "{\"memory_bytes\": %llu, \"memory_total_bytes\": %llu, \"processes\": %u, "
-             "\"cpu_ns\": %lld, \"uptime_seconds\": %ld}",
+             "\"cpu_ns\": %lld, \"uptime_seconds\": %ld, \"volumes\": {",
              (s.totalram - s.freeram) * unit, s.totalram * unit, count_processes(), cpu_ns(g),
              s.uptime);
+    put_volumes(g, text, sizeof(text));
     send_answer(g, id, 0, text);
 }

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -19,7 +20,7 @@
 
 #define SERVER_ID 65532 /* user and group that own nothing */
 
-static void run_server(int control, int disk, int fuse, int anchor)
+static void run_server(int control, int disk, int fuse, const struct guest_volume *own)
 {
     struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
     char *argv[] = {"volume", NULL}, *env[] = {NULL};
@@ -30,10 +31,11 @@ static void run_server(int control, int disk, int fuse, int anchor)
     struct guest_handed h[] = {{control, SERVER_CONTROL_FD},
                                {disk, SERVER_DISK_FD},
                                {fuse, SERVER_FUSE_FD},
-                               {anchor, SERVER_ANCHOR_FD}};
+                               {own->anchor, SERVER_ANCHOR_FD},
+                               {own->counts, SERVER_COUNTS_FD}};
     /* Memory that it asks for must not wait for what it serves. */
     if (!setrlimit(RLIMIT_MEMLOCK, &all) && !prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0))
-        guest_child_service("/volume", h, 4, SERVER_ID, argv, env);
+        guest_child_service("/volume", h, 5, SERVER_ID, argv, env);
     _exit(GUEST_EXIT_OWN);
 }
 
@@ -77,9 +79,10 @@ int guest_volume_begin(struct guest *g, size_t number, const uint8_t *key, struc
     if (rc)
         return guest_fail(e, rc, "volume %s: cannot be mounted at %.100s: %s", v->name, v->path,
                           strerror(-rc));
+    own->counts = memfd_create("counts", MFD_CLOEXEC);
     own->pid = fork();
     if (own->pid == 0)
-        run_server(pair[1], disk, fuse, own->anchor);
+        run_server(pair[1], disk, fuse, own);
     rc = own->pid < 0 ? -errno : give_order(v, key, pair[0]);
     close(pair[1]);
     guest_close(&own->anchor);
@@ -166,6 +169,7 @@ static int close_one(struct guest_volume *v)
         rc = -errno;
     guest_close(&v->root);
     guest_close(&v->control);
+    guest_close(&v->counts);
     if (v->pid > 0 && (waitpid(v->pid, &status, 0) < 0 || status))
         rc = -EIO;
     v->pid = 0;

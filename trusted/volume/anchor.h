@@ -84,6 +84,30 @@ enum anchor_news anchor_waited(struct anchor_watch *w, uint64_t now_ms);
 /* It did not take the state. -ESTALE: and never will. */
 enum anchor_news anchor_failed(struct anchor_watch *w, int error, uint64_t now_ms);
 
+/* --- What a monitor may know, where the image's policy lets it --- */
+
+enum volume_count {
+    VOLUME_COUNT_SEQUENCE,     /* of the root record on the disk */
+    VOLUME_COUNT_LOG,          /* blocks of the log behind it */
+    VOLUME_COUNT_PENDING,      /* bytes of changes that are not on the disk yet */
+    VOLUME_COUNT_FREE,         /* bytes that can be written */
+    VOLUME_COUNT_ACKNOWLEDGED, /* the sequence that the anchor has; 0: there is none */
+    VOLUME_COUNT_ACKNOWLEDGED_LOG,
+    VOLUME_COUNT_SILENT, /* ms since it answered; 0: there is none */
+    VOLUME_COUNT_AWAY,   /* 1: it did not answer when it was asked last */
+    VOLUME_COUNT_LOST,   /* 1: nothing is written any more */
+    VOLUME_COUNTS
+};
+/* The words for them in the counts as JSON. */
+#define VOLUME_COUNT_WORDS                                                                         \
+    {                                                                                              \
+        "sequence", "log_blocks", "pending_bytes", "free_bytes", "acknowledged_sequence",          \
+            "acknowledged_log_blocks", "silent_ms", "away", "lost"                                 \
+    }
+/* watch: NULL where nobody remembers its states. Never fails. */
+void volume_count(const struct volume *v, const struct anchor_watch *watch, uint64_t now_ms,
+                  uint64_t counts[VOLUME_COUNTS]);
+
 /* --- Where another process asks it for us: messages of a local socket, one question at a time ---
  */
 

@@ -54,6 +54,16 @@ static void take_request(struct server *s, struct pollfd *p)
         serve_request(s, (size_t)n);
 }
 
+static void write_counts(struct server *s)
+{
+    uint64_t now = keep_now(), counts[VOLUME_COUNTS];
+    if (now < s->counts_at)
+        return;
+    volume_count(s->v, &s->keeper.watch, now, counts);
+    (void)!pwrite(SERVER_COUNTS_FD, counts, sizeof(counts), 0);
+    s->counts_at = now + SERVER_COUNTS_MS;
+}
+
 /* Until something has to be done, in ms; -1: for ever. */
 static int time_left(struct server *s)
 {
@@ -65,6 +75,7 @@ static int time_left(struct server *s)
         s->commit_at = keep_now() + COMMIT_MS;
         commit = COMMIT_MS;
     }
+    write_counts(s);
     return (int)(s->read_only ? -1 : left >= 0 && left < commit ? left : commit);
 }
 

@@ -16,7 +16,11 @@
 
 #include "trusted/volume/anchor.h"
 
-enum { SERVER_CONTROL_FD = 3, SERVER_DISK_FD, SERVER_FUSE_FD, SERVER_ANCHOR_FD };
+enum { SERVER_CONTROL_FD = 3, SERVER_DISK_FD, SERVER_FUSE_FD, SERVER_ANCHOR_FD, SERVER_COUNTS_FD };
+
+/* A file in memory where the server keeps what a monitor may know: u64[VOLUME_COUNTS], at most five
+ * seconds old. */
+#define SERVER_COUNTS_MS 200u /* at least so long between two writes */
 
 /* Over the control socket, a message each: PID 1 says this once, and gets one answer; later the
  * lines for the instance's log. When PID 1 ends its side, nothing waits for the anchor any more. */
@@ -83,6 +87,7 @@ struct server {
     bool read_only, ended;
     int failed;         /* -errno: why it ended, if not in order */
     uint64_t commit_at; /* ms: what nobody synced is synced then */
+    uint64_t counts_at; /* ms: the counts are written again then */
     struct keeper keeper;
     /* sync.c */
     int flush_fd, flushed_fd; /* eventfds: to the thread that flushes, and back */

@@ -570,6 +570,15 @@ void volume_statfs(const struct inode *i, struct statfs *s)
     s->f_ffree = (long)info.available;
 }
 
+const char *volume_counts(uint32_t index, uint64_t counts[VOLUME_COUNTS])
+{
+    const struct volume_mount *m = &mounts[index];
+    if (index >= mount_count)
+        return NULL;
+    volume_count(m->v, m->keeper ? &m->keeper->watch : NULL, clock_now() / MS, counts);
+    return m->name;
+}
+
 /* ---- durable ---- */
 
 static int flush_all_pages(struct volume_mount *m)

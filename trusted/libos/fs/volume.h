@@ -111,6 +111,9 @@ struct statfs;
 /* Fills *s but for what every file system has. */
 void volume_statfs(const struct inode *i, struct statfs *s);
 
+/* What a monitor may know of the `index`th that is mounted, and its name; NULL: there is none. */
+const char *volume_counts(uint32_t index, uint64_t counts[VOLUME_COUNTS]);
+
 enum volume_attr { VOLUME_ATTR_GET, VOLUME_ATTR_SET, VOLUME_ATTR_REMOVE, VOLUME_ATTR_LIST };
 /* value: LibOS memory of `size` bytes; name: whole, NULL for a list; flags: VOLUME_XATTR_*. What
  * volume_xattr_* answer (trusted/volume/volume.h): bytes, 0, -ENODATA, -ERANGE, -EEXIST. */
