@@ -29,6 +29,7 @@ static int attach_instance(const char *reference, bool input)
             .config = c,
             .input = input,
             .tty = c->tty,
+            .person = true,
             .signals = true,
             .started = true,
         };

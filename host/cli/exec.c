@@ -36,6 +36,7 @@ static int run_program(const char *reference, const struct sh_exec_request *requ
                                 .config = &instance.config,
                                 .input = true,
                                 .tty = request->tty,
+                                .person = true,
                                 .signals = true};
         enum sh_attached_end end = sh_attached_run(&a, &status, &err);
         status = sh_foreground_end(end, status, instance.config.name, &err);

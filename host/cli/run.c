@@ -73,6 +73,7 @@ int sh_foreground(struct sh_prepared *p, bool detach)
         .config = c,
         .input = c->stdin_open,
         .tty = c->tty,
+        .person = true,
         .signals = true,
         .end_with_output = true,
     };

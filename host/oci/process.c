@@ -221,6 +221,13 @@ static int prepare_instance(const struct oci_start *s, const char *hostname, str
 
 /* --- its life --- */
 
+/* As for the first process of a PID namespace, which none but KILL ends unless it wants to. */
+static void ignore_signals(void)
+{
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_IGN);
+}
+
 /* Stdio of the engine, joined to the instance; a closed socket ends it. */
 static __attribute__((noreturn)) void carry_stdio(const struct sh_instance_config *config, int fd)
 {
@@ -232,8 +239,10 @@ static __attribute__((noreturn)) void carry_stdio(const struct sh_instance_confi
                             .tty = config->tty,
                             .signals = false};
     prctl(PR_SET_NAME, "shelter-stdio");
+    ignore_signals();
     sh_attached_block_signals(); /* the terminal's size comes by one */
-    if (sh_attached_run(&a, &status, &err) == SH_ATTACHED_ENDED && err.text[0])
+    (void)sh_attached_run(&a, &status, &err);
+    if (err.text[0]) /* why it ended: also that the supervisor was killed */
         sh_error_report(&err);
     _exit(0);
 }
@@ -245,6 +254,7 @@ static void wait_for_start(int dir_fd)
     if (fd < 0)
         _exit(SH_EXIT_FAILURE);
     (void)!write(fd, "0", 1);
+    (void)unlinkat(dir_fd, "start", 0); /* `start` may be killed before it does */
 }
 
 static __attribute__((noreturn)) void run_instance(struct sh_prepared *p)
@@ -283,6 +293,7 @@ static __attribute__((noreturn)) void keep_namespaces(void)
 {
     int number;
     sigset_t end;
+    ignore_signals();
     sigemptyset(&end);
     sigaddset(&end, SIGTERM);
     sigaddset(&end, SIGINT);

@@ -19,8 +19,10 @@ static int release_process(const struct oci_container *c, struct sh_error *err)
         return sh_fail_errno(err, -errno, "cannot start container %s", c->id);
     if (poll(&p, 1, START_MS) != 1 || read(fd, &byte, 1) != 1)
         return sh_fail(err, -ESRCH, "the process of container %s does not answer", c->id);
-    return unlinkat(c->dir_fd, "start", 0) ? sh_fail_errno(err, -errno, "cannot remove the FIFO")
-                                           : 0;
+    /* The process does, too. */
+    return unlinkat(c->dir_fd, "start", 0) && errno != ENOENT
+               ? sh_fail_errno(err, -errno, "cannot remove the FIFO")
+               : 0;
 }
 
 int oci_start(const struct oci_runtime *rt, int argc, char **argv, struct sh_error *err)

@@ -180,9 +180,6 @@ static void take_signals(struct pump *p)
             send_size(p);
         } else if (p->a->signals) {
             forward_signal(p, number);
-        } else {
-            *p->status = 128 + number;
-            p->detached = true;
         }
     }
 }
@@ -204,6 +201,8 @@ static void output_failed(struct pump *p, struct output *o, int code)
         return;
     if (code != EPIPE)
         sh_fail_errno(p->err, -code, "cannot write the output");
+    if (!p->a->person)
+        return;
     if (p->a->end_with_output) {
         sh_frame_put_u32(&p->out, SH_CONTROL_STOP, 0, 0, 2000);
     } else {
@@ -348,9 +347,10 @@ static void input_readable(struct pump *p)
         return;
     }
     struct sh_fifo kept = {0};
-    if (p->a->tty && memchr(bytes, TYPED_INTERRUPT, (size_t)n))
+    bool keys = p->a->tty && p->a->person;
+    if (keys && memchr(bytes, TYPED_INTERRUPT, (size_t)n))
         ask_life(p, SIGINT);
-    if (p->a->tty)
+    if (keys)
         p->detached = filter_keys(p, bytes, (size_t)n, &kept);
     else
         sh_fifo_add(&kept, bytes, (size_t)n);

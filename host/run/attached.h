@@ -8,10 +8,12 @@
 struct sh_attached {
     int fd; /* connection of an attached client; not owned */
     const struct sh_instance_config *config;
-    bool input;           /* forward stdin */
-    bool tty;             /* raw terminal, window size, detach keys */
-    bool started;         /* runs already: attach */
-    bool signals;         /* pass on INT, TERM, HUP, QUIT, USR1, USR2; else they end us */
+    bool input;   /* forward stdin */
+    bool tty;     /* raw terminal, window size, a person's detach keys */
+    bool started; /* runs already: attach */
+    bool person;  /* somebody sits there, who may leave or lose patience; else an engine:
+                   * we stay until the session ends */
+    bool signals; /* pass on INT, TERM, HUP, QUIT, USR1, USR2; else they are nothing to us */
     bool end_with_output; /* a closed stdout ends the workload, as SIGPIPE ends a program */
     const char *what;     /* "the workload", for messages */
 };

@@ -312,6 +312,26 @@ static void serve_events(struct supervisor *s)
     }
 }
 
+static void on_other(int number)
+{
+}
+
+/* None but KILL and our own faults ends us. */
+static void take_signals(void)
+{
+    static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGCHLD};
+    /* Meant for the command that shares our command line, or for a terminal's; for none that we
+     * start, either. */
+    static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT};
+    for (int number = 1; number < NSIG; number++)
+        signal(number, on_other);
+    for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++)
+        signal(own[i], SIG_DFL);
+    for (size_t i = 0; i < sizeof(ignored) / sizeof(*ignored); i++)
+        signal(ignored[i], SIG_IGN);
+    signal(SIGTERM, on_terminate);
+}
+
 /* --- start --- */
 
 static void close_others(const int *keep, size_t keep_count)
@@ -444,14 +464,7 @@ int sh_supervisor_become(struct sh_launch_plan *plan, int first_fd, bool attach,
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     for (int fd = 0; fd <= 2; fd++)
         dup2(null, fd);
-    for (int signal_number = 1; signal_number < NSIG; signal_number++)
-        signal(signal_number, SIG_DFL);
-    signal(SIGPIPE, SIG_IGN);
-    /* Meant for the command that shares our command line, if for anybody. */
-    signal(SIGHUP, SIG_IGN);
-    signal(SIGINT, SIG_IGN);
-    signal(SIGQUIT, SIG_IGN);
-    signal(SIGTERM, on_terminate);
+    take_signals();
     sigset_t blocked;
     sigemptyset(&blocked);
     sigaddset(&blocked, SIGTERM);

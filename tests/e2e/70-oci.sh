@@ -12,7 +12,7 @@ RT=("$T/shelter-runtime-sgx-sim" --root "$T/run")
 B=$T/bundle
 mkdir -p "$B/rootfs/bin" "$B/rootfs/www"
 cp "$(command -v busybox)" "$B/rootfs/bin/busybox"
-for p in sh cat echo id sleep httpd stty tty ls nc grep; do ln -s busybox "$B/rootfs/bin/$p"; done
+for p in sh cat echo id sleep httpd stty tty ls nc grep dd od; do ln -s busybox "$B/rootfs/bin/$p"; done
 echo 'from inside' >"$B/rootfs/www/index.html"
 # config EXPRESSION [BUNDLE]: the example's config.json, changed by a line of Python (c is the object).
 config() {
@@ -110,9 +110,16 @@ status "kill --all of a stopped one" 0 "${RT[@]}" kill --all $N-b KILL
 status "delete" 0 "${RT[@]}" delete $N-b
 
 check "a second" begin $N-c
+for s in HUP INT QUIT USR1 USR2 ALRM PIPE IO VTALRM PROF WINCH TSTP TTIN RTMIN PWR; do
+    kill -$s "$(cat "$T/$N-c.pid")" $(pgrep -P "$(cat "$T/$N-c.pid")" -x shelter-stdio)
+done
+sleep 0.5
+check "signals to its process, which may be meant for the program: it lives" is $N-c running
+same "... and so does what carries the output" "$(ps -o stat= --ppid "$(cat "$T/$N-c.pid")" | grep -c '^Z')" 0
 loader=$(pgrep -P "$(cat "$T/$N-c.pid")" -f sgx-loader)
 kill -KILL "$(cat "$T/$N-c.pid")"
-check "its process killed: the enclave is gone" until_true 10 sh -c "! [ -d /proc/${loader:-self} ]"
+check "its process killed: its output says so" until_true 10 grep -q "the supervisor of instance .* died" "$T/$N-c.err"
+check "... the enclave is gone" until_true 10 sh -c "! [ -d /proc/${loader:-self} ]"
 check "... and the state says so" until_true 10 is $N-c stopped
 # As if somebody had begun to remove it, and was killed.
 id=$(python3 -c "import json; print(json.load(open('$T/run/$N-c/state.json'))['instance'])")
@@ -174,7 +181,7 @@ got, sent = b'', False
 while b'end' not in got and select.select([fd], [], [], 30)[0]:
     got += os.read(fd, 4096)
     if b'name?' in got and not sent:
-        os.write(fd, b'abc\r')
+        os.write(fd, os.environ.get('KEYS', 'abc\r').encode().decode('unicode_escape').encode())
         sent = True
 print(got.decode().replace('\r', ''))
 END
@@ -184,6 +191,10 @@ check "... its size" grep -qx '33 77' "$T/out"
 check "... what is typed" grep -qx 'got abc' "$T/out"
 check "... its end" until_true 20 is $N-t stopped
 status "... delete" 0 "${RT[@]}" delete $N-t
+config "c['process'].update(terminal=True, args=['sh', '-c', 'stty raw -echo; echo name?; dd bs=1 count=6 2>/dev/null | od -An -c; echo end'])"
+status "a terminal of an engine: what would leave that of a person" 0 env KEYS='\x10\x11\x03a\x10b' python3 "$T/console.py" "$T/console2" "${RT[*]}" "$B" $N-t
+check "... is the program's" grep -q '020 021 003 a 020 b' <(tr -s ' ' <"$T/out")
+status "... delete" 0 "${RT[@]}" delete --force $N-t
 status "terminal without a console socket" 1 "${RT[@]}" create --bundle "$B" $N-t
 one_line "... says what to give" "console-socket"
 
