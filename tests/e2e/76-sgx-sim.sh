@@ -46,6 +46,16 @@ ts = [threading.Thread(target=lambda i=i: r.append(i)) for i in range(50)]
 print(len(r), subprocess.run([sys.executable, "-c", "print(6*7)"], capture_output=True).stdout.decode().strip())
 ')" "50 42"
 
+# A process that has an enclave has a thread of ours; it does not outlive the program's.
+same "threads end one by one, and the process with the last" "$(LIMIT=20 run --epc 8M python3 -c '
+import ctypes, fcntl, os, threading, time
+call = ctypes.CDLL(None).syscall
+try: fcntl.ioctl(os.open("/dev/sgx_enclave", os.O_RDWR), 0x4008a402, bytes(8))
+except OSError: pass
+print(len(os.listdir("/proc/self/task")), flush=True)
+threading.Thread(target=lambda: (time.sleep(0.3), call(60, 0))).start()
+call(60, 0)'; echo $?)" $'2\n0'
+
 # Counts.
 run --counts "$T/counts" "$F/bare" >/dev/null
 check "--counts: a line of JSON" python3 -c '
@@ -129,8 +139,13 @@ if [ -f build/base/enclave ]; then
     mrenclave() { "$SHELTER" inspect --json "$1" | grep -m1 '"mrenclave"'; }
     same "... the same MRENCLAVE" "$(mrenclave by-device)" "$(mrenclave linked-in)"
     check "... that is one" sh -c "\"$SHELTER\" inspect --json by-device | grep -qE 'mrenclave.*[0-9a-f]{64}'"
-    # The evidence of one: its quote comes from AESM, as it does on hardware.
+    # Each is in a PID namespace and behind walls of its own; one that does nothing gives its pages all the same.
     "$SHELTER" build -f /bin/sleep -t sleep >/dev/null 2>&1
+    same "enclaves that see nothing of each other share a small EPC" "$(run --epc 1500K -- sh -c "
+        '$SHELTER' run -d --name idle --tee sgx sleep /bin/sleep 60 >/dev/null && sleep 1.5
+        for i in 1 2 3; do echo hello | '$SHELTER' run --rm --tee sgx md5; done; '$SHELTER' rm -f idle >/dev/null" 2>/dev/null)" \
+        "$(for i in 1 2 3; do echo hello | md5sum; done)"
+    # The evidence of one: its quote comes from AESM, as it does on hardware.
     "$SHELTER" attest --collateral "$T/collateral" --tee sgx-sim
     run -- sh -c "'$SHELTER' run -d --name attested --tee sgx sleep /bin/sleep 60 && sleep 1.5 &&
         '$SHELTER' attest --nonce 00112233 -o '$T/evidence' attested; '$SHELTER' rm -f attested" >/dev/null 2>&1

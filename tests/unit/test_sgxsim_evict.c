@@ -3,9 +3,12 @@
 // them under a small EPC, an EPC that enclaves and processes share; what is kept outside is
 // changed.
 #include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -258,49 +261,100 @@ static int other_process(const char *file, int in, int out)
         return 2;
     build(&h, (struct harness_options){.attributes = SGX_ATTR_DEBUG, .epc = epc});
     write_all(&h, 7);
-    if (write(out, &c, 1) != 1 || read(in, &c, 1) != 1) /* the signal interrupts neither for good */
+    if (write(out, &c, 1) != 1 || read(in, &c, 1) != 0) /* until the other end is closed */
         return 3;
     touch_all(&h, 7);
     return stats_of(&h).ewb > 0 && stats_of(&h).eldu > 0 ? 0 : 4;
 }
 
-/* … and of two processes: the one that has most is asked for pages, and one that was killed leaves
- * none behind. */
-static void test_processes(void **state)
+/* In a PID namespace of its own if `apart`, in which its parent has no number; 77: not here. */
+static pid_t start_other(bool apart, const char *file, const int to[2], int out)
 {
-    char file[64], c = 1;
+    pid_t child = fork();
+    int in = to[0];
+    if (child != 0)
+        return child;
+    close(to[1]);
+    if (apart) {
+        if (unshare(CLONE_NEWPID) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWPID) != 0)
+            _exit(write(out, "\2", 1) == 1 ? 77 : 3);
+        int status;
+        pid_t first = fork();
+        if (first == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            _exit(other_process(file, in, out));
+        }
+        close(in);
+        close(out);
+        _exit(waitpid(first, &status, 0) == first && WIFEXITED(status) ? WEXITSTATUS(status) : 5);
+    }
+    _exit(other_process(file, in, out));
+}
+
+static void add_pages(struct harness *h, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct sgx_secinfo s = {.flags = RW | SGX_SECINFO_PENDING};
+        harness_poke(h, H_RW, &s, sizeof(s));
+        assert_int_equal(
+            harness_enclu(h, SGX_EACCEPT, h->e.base + H_RW, h->e.base + H_HEAP + i * 4096, 0), 0);
+    }
+}
+
+/* … and of two processes: the one that has most is asked for pages, also while it does nothing, and
+ * one that has ended or was killed leaves none behind. Numbers of processes mean nothing to it. */
+static void share_with(bool apart, bool killed)
+{
+    char file[64], c = 0;
     int to[2], from[2], status;
     struct harness h;
     struct sgxsim_epc *epc;
-    (void)state;
     snprintf(file, sizeof(file), "/tmp/sgxsim-epc.%d", (int)getpid());
     assert_int_equal(pipe(to) | pipe(from), 0);
-    pid_t child = fork();
-    if (child == 0)
-        _exit(other_process(file, to[0], from[1]));
+    pid_t child = start_other(apart, file, to, from[1]);
     close(from[1]);
+    close(to[0]);
     assert_int_equal(read(from[0], &c, 1), 1);
+    if (c == 2)
+        print_message("no PID namespaces here\n");
     assert_int_equal(sgxsim_epc_open(file, 70, &epc), 0);
     uint64_t theirs = sgxsim_epc_used(epc);
-    assert_true(theirs > 40);
+    assert_true(c == 2 || theirs > 40);
     build(&h,
           (struct harness_options){.attributes = SGX_ATTR_DEBUG, .epc = epc, .base = 1ull << 43});
     write_all(&h, 8);
-    assert_true(sgxsim_epc_used(epc) - stats_of(&h).epc_pages < theirs); /* they gave some */
-    assert_int_equal(write(to[1], &c, 1), 1);
+    assert_true(c == 2 || sgxsim_epc_used(epc) - stats_of(&h).epc_pages < theirs); /* they gave */
+    if (killed)
+        assert_int_equal(kill(child, SIGKILL) | (int)read(from[0], &c, 1), 0);
+    close(to[1]);
     assert_int_equal(waitpid(child, &status, 0), child);
-    assert_int_equal(status, 0);
+    assert_int_equal(status, killed ? SIGKILL : c == 2 ? 77 << 8 : 0);
     touch_all(&h, 8);
     /* What the dead one had is free when somebody needs it. */
-    for (unsigned i = 0; i < 60; i++) {
-        struct sgx_secinfo s = {.flags = RW | SGX_SECINFO_PENDING};
-        harness_poke(&h, H_RW, &s, sizeof(s));
-        assert_int_equal(
-            harness_enclu(&h, SGX_EACCEPT, h.e.base + H_RW, h.e.base + H_HEAP + i * 4096, 0), 0);
-    }
+    add_pages(&h, 60);
     assert_true(sgxsim_epc_used(epc) == stats_of(&h).epc_pages);
     finish(&h);
+    close(from[0]);
     unlink(file);
+}
+
+static void test_processes(void **state)
+{
+    (void)state;
+    share_with(false, false);
+}
+
+static void test_namespaces(void **state)
+{
+    (void)state;
+    share_with(true, false);
+}
+
+static void test_killed(void **state)
+{
+    (void)state;
+    share_with(false, true);
+    share_with(true, true);
 }
 
 /* EUPDATESVN: when nobody uses the EPC, and there is something newer. */
@@ -388,6 +442,8 @@ int main(void)
         BOTH(test_threads),
         BOTH(test_shared),
         cmocka_unit_test(test_processes),
+        cmocka_unit_test(test_namespaces),
+        cmocka_unit_test(test_killed),
         cmocka_unit_test(test_update_svn),
         BOTH(test_conflicts),
     };

@@ -11,6 +11,8 @@ static long end_thread(struct fgn_thread *t)
     if (!t->sibling) {
         sim_detach();
         t->ending = true;
+        if (fgn_thread_none_left())
+            sgxsim_epc_leave();
     }
     return FGN_PASS;
 }

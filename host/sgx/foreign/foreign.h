@@ -70,6 +70,7 @@ static inline long fgn_raw6(long n, long a, long b, long c, long d, long e, long
 struct fgn_thread *fgn_thread_first(void);
 struct fgn_thread *fgn_thread_find(int tid, uint64_t fs);
 void fgn_thread_alone(struct fgn_thread *t); /* in the child of a fork */
+bool fgn_thread_none_left(void);             /* but those that are ending */
 
 /* action.c */
 #define FGN_SYNC                                                                                   \

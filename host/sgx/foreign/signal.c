@@ -23,6 +23,9 @@ static __attribute__((noinline)) void handle_signal(struct fgn_thread *t, int si
     if (t->unready) {
         t->unready = false;
         __ctype_init();
+        fgn_lock();
+        sgxsim_epc_keep();
+        fgn_unlock();
     }
     fgn_signal_thread(t);
     if (sig == SIGSYS && info->si_code == SYS_SECCOMP_CODE)

@@ -27,7 +27,6 @@ static long fork_here(struct fgn_thread *t, long number, const long a[6])
     if (ret == 0) {
         fgn_thread_alone(t);
         sim_after_fork();
-        sgxsim_epc_forked();
         if (sim_self != NULL) {
             sim_table_renew();
             fgn_renew_tables();

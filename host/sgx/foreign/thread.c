@@ -214,3 +214,13 @@ __attribute__((no_stack_protector)) struct fgn_thread *fgn_thread_find(int tid, 
     busy = 0;
     return t;
 }
+
+/* As far as we know: one that was never seen may be on its first instructions. */
+bool fgn_thread_none_left(void)
+{
+    for (uint32_t i = 0; i < used; i++) {
+        if (threads[i].tid != 0 && !threads[i].ending)
+            return false;
+    }
+    return true;
+}

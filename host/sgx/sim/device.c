@@ -73,6 +73,7 @@ int sgxsim_open(const struct sgxsim_options *options, struct sgxsim **out)
         return ret;
     }
     choose_speed();
+    sim_epc_enrol(dev->epc);
     *out = dev;
     return 0;
 }

@@ -7,10 +7,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -71,56 +71,72 @@ void sim_device_drop(struct sgxsim *dev)
 
 /* --- its EPC --- */
 
-#define ASK_PAGES 64u /* the kernel's watermark, SGX_NR_HIGH_PAGES */
+#define ASK_PAGES 64u                            /* the kernel's watermark, SGX_NR_HIGH_PAGES */
+enum { PLACE_FREE, PLACE_TAKEN, PLACE_SETTLED }; /* settled: somebody takes or frees it */
 
-static unsigned self; /* our place in the shared one, + 1 */
-static uint64_t namespace;
+static _Atomic(struct sgxsim_epc *) shared; /* that this process has a place in, or had */
+static _Atomic unsigned self;               /* the place, + 1 */
 
-/* What a process had that did not live to give it back. */
-static void drop_dead(struct sgxsim_epc *epc, struct sim_epc_user *u, int pid)
+static bool is_dead(const struct sim_epc_user *u)
 {
-    if (!atomic_compare_exchange_strong(&u->pid, &pid, -1))
+    return u->state == PLACE_TAKEN && (u->keeper & FUTEX_OWNER_DIED) != 0;
+}
+
+/* What a process has, or had that did not live to give it back. */
+static void drop_place(struct sgxsim_epc *epc, struct sim_epc_user *u)
+{
+    int taken = PLACE_TAKEN;
+    if (!atomic_compare_exchange_strong(&u->state, &taken, PLACE_SETTLED))
         return; /* somebody else does */
     epc->used -= atomic_exchange(&u->used, 0);
     u->wanted = 0;
-    u->pid = 0;
+    u->keeper = 0;
+    u->state = PLACE_FREE;
 }
 
-/* Numbers of processes mean something within one PID namespace; 0: it is not known. */
-static uint64_t own_namespace(void)
+struct sim_epc_user *sim_epc_place(struct sgxsim_epc *epc)
 {
-    struct stat st;
-    return stat("/proc/self/ns/pid", &st) == 0 ? st.st_ino : 0;
+    unsigned place = self;
+    return epc->shared && place != 0 ? &epc->users[place - 1] : NULL;
 }
 
-static bool is_near(const struct sim_epc_user *u)
+struct sgxsim_epc *sim_epc_shared(void)
 {
-    return namespace != 0 && u->namespace == namespace;
+    return shared;
 }
 
-static bool is_dead(const struct sim_epc_user *u, int pid)
+bool sim_epc_enter(struct sgxsim_epc *epc)
 {
-    return pid > 0 && is_near(u) && syscall(SYS_kill, pid, 0) != 0 && errno == ESRCH;
-}
-
-static struct sim_epc_user *own_place(struct sgxsim_epc *epc)
-{
-    if (!epc->shared)
-        return NULL;
-    if (self == 0)
-    namespace = own_namespace();
-    for (unsigned i = 0; self == 0 && i < SIM_EPC_USERS; i++) {
+    shared = epc;
+    for (unsigned i = 0; i < SIM_EPC_USERS; i++) {
         struct sim_epc_user *u = &epc->users[i];
-        int none = 0, pid = u->pid;
-        if (is_dead(u, pid))
-            drop_dead(epc, u, pid);
-        if (!atomic_compare_exchange_strong(&u->pid, &none, -1))
+        int none = PLACE_FREE;
+        if (is_dead(u))
+            drop_place(epc, u);
+        if (!atomic_compare_exchange_strong(&u->state, &none, PLACE_SETTLED))
             continue;
-        u->namespace = namespace;
-        u->pid = (int)getpid();
+        for (unsigned k = 0; k < SIM_DEVICES; k++) { /* where there was a keeper before */
+            const struct sgxsim *dev = sim_device_number(k);
+            u->used += dev != NULL && dev->epc == epc ? dev->stats.epc_pages : 0;
+        }
+        epc->used += u->used;
+        u->state = PLACE_TAKEN;
         self = i + 1;
+        return true;
     }
-    return self != 0 ? &epc->users[self - 1] : NULL; /* too many: counted, never asked */
+    return false;
+}
+
+void sim_epc_exit(struct sgxsim_epc *epc)
+{
+    struct sim_epc_user *u = sim_epc_place(epc);
+    self = 0;
+    drop_place(epc, u);
+}
+
+void sim_epc_wake(struct sim_epc_user *u)
+{
+    syscall(SYS_futex, &u->wanted, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
 int sgxsim_epc_open(const char *file, uint64_t pages, struct sgxsim_epc **out)
@@ -145,14 +161,17 @@ int sgxsim_epc_open(const char *file, uint64_t pages, struct sgxsim_epc **out)
 }
 
 /* What it inherited is its parent's, and counted there. */
-void sgxsim_epc_forked(void)
+void sim_epc_after_fork(void)
 {
     self = 0;
+    shared = NULL;
+    pthread_mutex_init(&devices_lock, NULL); /* the keeper may have had it */
     for (unsigned i = 0; i < SIM_DEVICES; i++) {
         struct sgxsim *dev = sim_device_number(i);
         if (dev != NULL && dev->epc->shared) {
             dev->own_epc = (struct sgxsim_epc){.used = dev->stats.epc_pages};
             dev->epc = &dev->own_epc;
+            dev->lock = 0;
         }
     }
 }
@@ -169,7 +188,7 @@ bool sim_epc_charge(struct sgxsim_epc *epc)
         epc->used--;
         return false;
     }
-    struct sim_epc_user *u = own_place(epc);
+    struct sim_epc_user *u = sim_epc_place(epc);
     if (u != NULL)
         u->used++;
     return true;
@@ -177,7 +196,7 @@ bool sim_epc_charge(struct sgxsim_epc *epc)
 
 void sim_epc_discharge(struct sgxsim_epc *epc, uint64_t count)
 {
-    struct sim_epc_user *u = own_place(epc);
+    struct sim_epc_user *u = sim_epc_place(epc);
     epc->used -= count;
     if (u != NULL)
         u->used -= count;
@@ -185,21 +204,28 @@ void sim_epc_discharge(struct sgxsim_epc *epc, uint64_t count)
 
 uint32_t sim_epc_asked(struct sgxsim_epc *epc)
 {
-    return epc->shared && self != 0 ? atomic_exchange(&epc->users[self - 1].wanted, 0) : 0;
+    struct sim_epc_user *u = sim_epc_place(epc);
+    return u != NULL ? atomic_exchange(&u->wanted, 0) : 0;
+}
+
+void sim_epc_ask_self(struct sgxsim_epc *epc, uint32_t count)
+{
+    struct sim_epc_user *u = sim_epc_place(epc);
+    if (u != NULL)
+        u->wanted = count;
 }
 
 bool sim_epc_ask(struct sgxsim_epc *epc, bool anybody)
 {
-    struct sim_epc_user *own = own_place(epc), *most = NULL;
+    struct sim_epc_user *own = sim_epc_place(epc), *most = NULL;
     if (!epc->shared)
         return false;
     for (unsigned i = 0; i < SIM_EPC_USERS; i++) {
         struct sim_epc_user *u = &epc->users[i];
-        int pid = u->pid;
-        if (u == own || pid <= 0)
+        if (u == own || u->state != PLACE_TAKEN)
             continue;
-        if (is_dead(u, pid)) {
-            drop_dead(epc, u, pid);
+        if (is_dead(u)) {
+            drop_place(epc, u);
             return true;
         }
         if (most == NULL || u->used > most->used)
@@ -207,15 +233,13 @@ bool sim_epc_ask(struct sgxsim_epc *epc, bool anybody)
     }
     if (most == NULL || most->used == 0 || (!anybody && own != NULL && most->used <= own->used))
         return false;
-    int pid = most->pid;
     uint64_t had = most->used;
-    most->wanted = ASK_PAGES; /* who is in another namespace hears of it when it takes a page */
-    if (pid > 0 && is_near(most))
-        (void)syscall(SYS_kill, pid, SIM_KICK);
-    for (unsigned i = 0; i < 400 && most->used >= had && most->pid == pid; i++) {
+    most->wanted = ASK_PAGES;
+    sim_epc_wake(most);
+    for (unsigned i = 0; i < 400 && most->used >= had && !is_dead(most); i++) {
         usleep(250);
         if (own != NULL && own->wanted != 0) /* it waits for us, too */
             return true;
     }
-    return most->used < had || most->pid != pid;
+    return most->used < had || is_dead(most);
 }

@@ -169,27 +169,25 @@ static bool reclaim_other(struct sgxsim *dev)
     return gone != 0;
 }
 
-void sim_reclaim_asked(void)
+bool sim_reclaim_asked(struct sgxsim_epc *epc)
 {
-    struct sgxsim_epc *epc = NULL;
     if (!sim_devices_hold())
-        return; /* asked again */
-    for (unsigned i = 0; epc == NULL && i < SIM_DEVICES; i++) {
-        struct sgxsim *d = sim_device_number(i);
-        if (d != NULL && d->epc->shared)
-            epc = d->epc;
-    }
-    for (uint32_t left = epc != NULL ? sim_epc_asked(epc) : 0; left != 0;) {
+        return false;
+    uint32_t left = sim_epc_asked(epc);
+    bool busy = false;
+    while (left != 0 && !busy) {
         struct sgxsim *d = find_largest(epc);
-        if (d == NULL || !sim_try_lock(d))
+        busy = d != NULL && !sim_try_lock(d);
+        if (d == NULL || busy)
             break;
         unsigned gone = put_out_pages(d);
         sim_unlock(d);
-        if (gone == 0)
-            break;
-        left -= gone < left ? gone : left;
+        left = gone != 0 && gone < left ? left - gone : 0;
     }
+    if (busy)
+        sim_epc_ask_self(epc, left);
     sim_devices_let();
+    return !busy;
 }
 
 /* May let go of the lock. Who has most gives first, as with the kernel's list of all pages: another
@@ -201,7 +199,7 @@ int sim_take_page(struct sgxsim *dev)
         bool some = false;
         if (dev->epc->shared) {
             sim_unlock(dev);
-            sim_reclaim_asked();
+            (void)sim_reclaim_asked(dev->epc);
             some = sim_epc_ask(dev->epc, false);
             sim_lock(dev);
         }

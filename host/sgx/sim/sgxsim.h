@@ -26,8 +26,10 @@ enum sgxsim_speed {
  * file. -errno. It stays until the process ends. */
 struct sgxsim_epc;
 int sgxsim_epc_open(const char *file, uint64_t pages, struct sgxsim_epc **out);
-/* In the child of a fork: what it takes is its own. */
-void sgxsim_epc_forked(void);
+/* A process that shares one has a thread of ours, which gives pages to others. It goes before the
+ * last thread of the program ends by itself, and comes again if that was not the last. */
+void sgxsim_epc_leave(void);
+void sgxsim_epc_keep(void);
 /* Pages in use, of all. */
 uint64_t sgxsim_epc_used(const struct sgxsim_epc *epc);
 

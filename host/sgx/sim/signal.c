@@ -351,8 +351,6 @@ static void handle_async(struct sim_thread *t, enum place place, int sig, siginf
     }
     if (sig != SIM_KICK)
         deliver_signal(sig, info, uc);
-    else
-        sim_reclaim_asked();
 }
 
 static enum place find_place(const struct sim_thread *t, const ucontext_t *uc, uint64_t fs)

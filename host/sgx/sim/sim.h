@@ -76,9 +76,10 @@ struct sgxsim_epc {
     uint64_t limit; /* pages; 0: none */
     _Atomic uint64_t used;
     struct sim_epc_user {
-        _Atomic int pid; /* 0: free */
-        _Atomic uint32_t wanted;
-        _Atomic uint64_t used, namespace;
+        _Atomic int state;
+        _Atomic uint32_t keeper; /* its thread, as it calls itself; 0: none */
+        _Atomic uint32_t wanted; /* pages, by others */
+        _Atomic uint64_t used;
     } users[SIM_EPC_USERS]; /* only of one in a file */
     bool shared;
 };
@@ -89,6 +90,16 @@ void sim_epc_discharge(struct sgxsim_epc *epc, uint64_t count);
 bool sim_epc_ask(struct sgxsim_epc *epc, bool anybody);
 /* What others ask this process for, and takes it over: so many pages should go. */
 uint32_t sim_epc_asked(struct sgxsim_epc *epc);
+void sim_epc_ask_self(struct sgxsim_epc *epc, uint32_t count); /* what is left of it */
+/* This process's place in a shared one; NULL: it has none. */
+struct sim_epc_user *sim_epc_place(struct sgxsim_epc *epc);
+struct sgxsim_epc *sim_epc_shared(void); /* that it has a place in, or had; or NULL */
+bool sim_epc_enter(struct sgxsim_epc *epc);
+void sim_epc_exit(struct sgxsim_epc *epc);
+void sim_epc_wake(struct sim_epc_user *u); /* its keeper */
+void sim_epc_after_fork(void);
+/* keeper.c: before this process takes pages of one, if it is shared. */
+void sim_epc_enrol(struct sgxsim_epc *epc);
 
 /* One enclave, and the driver's open file that it belongs to. */
 struct sgxsim {
@@ -366,7 +377,8 @@ int sim_take_page(struct sgxsim *dev);
 int sim_grow(struct sgxsim *dev); /* before a page is added: its share of a page of versions */
 /* 0, -ENOMEM, or -EIO: what was kept outside is not what EWB put there. */
 int sim_bring_back(struct sgxsim *dev, uint64_t offset);
-void sim_reclaim_asked(void); /* pages that another process wants */
+/* Puts out what others want of a shared one; false: some of it could not be looked at now. */
+bool sim_reclaim_asked(struct sgxsim_epc *epc);
 enum sim_fault_result {
     SIM_FAULT_RETRY, /* resolved */
     SIM_FAULT_SIGNAL,

@@ -99,6 +99,7 @@ void sim_after_fork(void)
             t->free = true;
         }
     }
+    sim_epc_after_fork();
 }
 
 static int table_create(void)
