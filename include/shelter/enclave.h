@@ -78,6 +78,7 @@ enum sh_call {
 };
 
 #define SH_QUOTE_SIZE_MAX 32768u
+#define SH_TTY_WINDOW 2u /* of SH_CALL_TTY: all that is answered */
 
 struct sh_address {
     uint16_t family; /* of Linux: 2 IPv4, 10 IPv6 */

@@ -22,6 +22,6 @@ int attack_init(unsigned every, struct sh_error *err); /* after the enclave was 
 void attack_arm(struct loader_thread *t);              /* before the calling thread enters */
 /* At an exit: the next leaf, or 0 if the exit is none of the attack's. */
 int attack_exit(struct loader_thread *t, uint64_t out, const struct sgx_enclave_run *run);
-void attack_report(bool places);
+void attack_report(void);
 
 #endif

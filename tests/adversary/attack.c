@@ -165,7 +165,7 @@ int attack_exit(struct loader_thread *t, uint64_t out, const struct sgx_enclave_
     return SGX_ERESUME;
 }
 
-void attack_report(bool places)
+void attack_report(void)
 {
     unsigned count = 0;
     for (uint64_t i = 0; i < attack.end - attack.start; i++)
@@ -173,7 +173,7 @@ void attack_report(bool places)
     dprintf(2, "attacked %llu times at %u places\n", (unsigned long long)attack.attacks, count);
     if (!loader.options.no_notify)
         dprintf(2, "stepped the program %llu times\n", (unsigned long long)attack.program);
-    for (uint64_t i = 0; places && i < attack.end - attack.start; i++) {
+    for (uint64_t i = 0; i < attack.end - attack.start; i++) {
         if (attack.seen[i])
             dprintf(2, "at %llx\n", (unsigned long long)(attack.start + i));
     }

@@ -73,7 +73,7 @@ static void serve_call(struct loader_thread *t)
     if (counting && t->slot->call == SH_CALL_EXIT)
         dprintf(2, "%lld hashed pages\n", (long long)bare_hashed());
     if (attack_every && t->slot->call == SH_CALL_EXIT)
-        attack_report(loader.options.verbose);
+        attack_report();
     if (hostile)
         hostile_call(t, loader_serve_call);
     else

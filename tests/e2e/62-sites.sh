@@ -143,7 +143,7 @@ done
 [ -n "$GO" ] && same "enclave: go, pre-empted" "$(enclave /bin/go)" "done 1000000"
 [ -x "$T/bin/rust" ] && same "enclave: rust" "$(enclave /bin/rust)" "done 800000"
 exits() { enclave /bin/sites 1000 quiet 2>&1 >/dev/null | grep -oE '"aex(_fault)?": [0-9]+' | head -n 1 | grep -oE '[0-9]+'; }
-speed="--verbose"
+speed="--stats"
 with_list=$(exits)
 sites=()
 without=$(exits)

@@ -24,7 +24,7 @@ attack() { # NAME STATUS OUTPUT PROGRAM…: with an attack at each instruction
     shift 3
     launch "$@" >"$T/launch"
     status "$name" "$want" build/tests/sgx-loader-hostile --attack "${EVERY:-1}" --signature "$image/base/enclave.sig" \
-        --launch "$T/launch" --verbose --sites "$image/sites.bin" $MODE ${NOTIFY:-} "$image/base/enclave" "$image/root.img" "$image/manifest"
+        --launch "$T/launch" --sites "$image/sites.bin" $MODE ${NOTIFY:-} "$image/base/enclave" "$image/root.img" "$image/manifest"
     same "$name: what it says" "$(cat "$T/out")" "$output"
     grep '^at ' "$T/err" >>"$T/places"
     echo "# $(grep '^attacked' "$T/err")"

@@ -120,7 +120,8 @@ for user in "${users[@]}"; do
         "$(find "/proc/$network/fd" -type l -printf '%l\n' | grep -vE '^(socket:|'"$T"'/err)')" ""
     kill -TERM "$helper"
     wait "$helper" 2>/dev/null
-    same "user $user: signals reach the program" $? 7
+    same "user $user: a signal that somebody sends to the helper ends it" $? 143
+    check "user $user: ... and all that belongs to it" until_true 5 bash -c "[ ! -d /proc/$child ] && [ ! -d /proc/$network ]"
 done
 
 # A host that lacks walls: told, or refused.

@@ -153,8 +153,9 @@ launch() { # LINE…: a launch config
     printf 'version = "0.1.0"\nalgorithm = "sha384"\n\n[data]\n"shelter.launch" = %s\n' "$q"
     printf '%s\n' "$@" "$q"
 }
-launch "broker $url" >"$T/launch"
-sgx=(build/sgx-loader --fuse-key "$SHELTER_STORE/sgx-sim.fuses" --signature "$(parts base/enclave.sig)")
+launch "broker ${url/127.0.0.1/10.0.2.2}" >"$T/launch"
+sgx=(build/sgx-loader --fuse-key "$SHELTER_STORE/sgx-sim.fuses" --signature "$(parts base/enclave.sig)"
+    --network user --broker "10.0.2.2:${url##*:}")
 quoting=(--sim-tee "$SHELTER_STORE/sim-tee" --launch "$T/launch")
 files=("$(parts root.img)" "$(parts manifest)")
 for speed in "" --strict; do
@@ -165,10 +166,12 @@ trap '' USR1 # until the loader has its own handler
 "${sgx[@]}" "${quoting[@]}" "$(parts base/enclave)" "${files[@]}" >"$T/out2" 2>"$T/err2" &
 p=$!
 trap - USR1
+until_true 10 pgrep -P $p >/dev/null
+child=$(pgrep -P $p | head -n 1) # which runs the enclave; its parent is the helper
 (sleep 50 && kill -KILL $p 2>/dev/null) &
 watchdog=$!
 n=0
-while [ -e /proc/$p/exe ] && kill -USR1 $p 2>/dev/null; do n=$((n + 1)); done
+while [ -e /proc/$p/exe ] && kill -USR1 $child 2>/dev/null; do n=$((n + 1)); done
 wait $p
 same "interrupts: it ended well" $? 0
 kill $watchdog

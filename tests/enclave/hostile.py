@@ -438,7 +438,7 @@ class Host:
             f.write('version = "0.1.0"\nalgorithm = "sha384"\n\n[data]\n"shelter.launch" = \'\'\'\n'
                     + words + f"stdin 1\nport tcp 18999\n{broker}'''\n")
         command = ['timeout', '-k', '1', str(limit), 'build/tests/sgx-loader-hostile', '--hostile', self.rules(rules),
-                   '--signature', f'{self.image}/base/enclave.sig', '--launch', launch, '--sites', f'{self.image}/sites.bin', *extra, f'{self.image}/base/enclave',
+                   '--signature', f'{self.image}/base/enclave.sig', '--network', 'host-loopback', '--publish-all', '--launch', launch, '--sites', f'{self.image}/sites.bin', *extra, f'{self.image}/base/enclave',
                    f'{self.image}/root.img', f'{self.image}/manifest']
         r = subprocess.run(command, input=b'hello-input\n', stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         says = '; '.join(r.stdout.decode('latin-1').splitlines())

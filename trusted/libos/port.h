@@ -169,14 +169,9 @@ long port_read(int32_t handle, void *buf, uint32_t size);
 /* Bytes that the host took, at most `size`; may block. -EPIPE, -EAGAIN, -EINTR. */
 long port_write(int32_t handle, const void *buf, uint32_t size);
 
-enum port_tty {
-    PORT_TTY_GET,        /* struct termios of the kernel, 36 bytes */
-    PORT_TTY_SET,        /* likewise; flags: 0 now, 1 drain, 2 flush */
-    PORT_TTY_GET_WINDOW, /* struct winsize, 8 bytes */
-    PORT_TTY_SET_WINDOW,
-};
-/* Of a terminal behind a standard stream. `arg` has `size` bytes, as `what` says. 0 or -ENOTTY. */
-int port_tty(int32_t handle, enum port_tty what, uint32_t flags, void *arg, uint32_t size);
+/* The window of the user's terminal as struct winsize (8 bytes), a claim. 0, or -ENOTTY: there is
+ * none. Its modes are ours: the host passes on what is typed and shown as it is. */
+int port_window(void *window);
 
 /* Sockets: TCP and UDP over IPv4 and IPv6 only. Addresses are struct sockaddr_in or sockaddr_in6.
  * None of these blocks: -EAGAIN, and port_wait says when to ask again. Handles are the caller's,

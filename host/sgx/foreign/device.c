@@ -465,13 +465,6 @@ void fgn_count_all(void)
         return;
     for (struct file *f = files; f != NULL; f = f->next)
         add_counts(&sum, &f->dev->stats);
-    static const char *const names[] = {
-        "eenter",  "eresume", "eexit",   "aex",         "aex_fault",      "aex_interrupt",
-        "ereport", "egetkey", "eaccept", "eacceptcopy", "emodpe",         "edeccssa",
-        "eadd",    "eextend", "eaug",    "emodpr",      "emodt",          "eremove",
-        "etrack",  "ewb",     "eldu",    "epc_pages",   "epc_peak_pages", "slots",
-    };
-    _Static_assert(sizeof(names) / sizeof(names[0]) == sizeof(sum) / sizeof(uint64_t), "names");
     char line[2048];
     size_t at = (size_t)snprintf(line, sizeof(line), "{\"pid\":%d,\"program\":\"", fgn_pid);
     for (const char *p = fgn_options.exe; *p != 0 && at < 1024; p++) {
@@ -479,8 +472,8 @@ void fgn_count_all(void)
             line[at++] = *p;
     }
     at += (size_t)snprintf(line + at, sizeof(line) - at, "\"");
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        at += (size_t)snprintf(line + at, sizeof(line) - at, ",\"%s\":%lu", names[i],
+    for (size_t i = 0; i < SGXSIM_COUNTERS; i++)
+        at += (size_t)snprintf(line + at, sizeof(line) - at, ",\"%s\":%lu", sgxsim_counters[i],
                                ((const uint64_t *)&sum)[i]);
     at += (size_t)snprintf(line + at, sizeof(line) - at, "}\n");
     int fd = open(fgn_options.counts, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);

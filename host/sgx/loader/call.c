@@ -6,12 +6,10 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "host/sgx/loader/loader.h"
-#include "trusted/libos/port.h"
 
 #define COMMIT_MAX (64ull << 20) /* bytes at once */
 
@@ -68,25 +66,11 @@ int64_t call_write(struct loader_thread *t, struct sh_slot *s, uint64_t handle)
     return loader_ring_write(handle, s->a, cap_a(s->size_a));
 }
 
-int64_t call_tty(struct loader_thread *t, struct sh_slot *s, uint64_t handle, uint64_t what,
-                 uint64_t flags, uint64_t size)
+int64_t call_tty(struct loader_thread *t, struct sh_slot *s, uint64_t handle, uint64_t what)
 {
-    static const uint64_t requests[] = {0x5401, 0x5402, 0x5413, 0x5414};
-    static const uint64_t sizes[] = {36, 0, 8, 0}; /* of what comes back */
-    int fd = loader_handle_fd(handle);
-    if (fd < 0)
-        return fd;
-    if (what > PORT_TTY_SET_WINDOW || flags > 2)
-        return -EINVAL;
-    if (loader.options.channel >= 0) { /* pipes: the terminal is the enclave's */
-        bool has = what == PORT_TTY_GET_WINDOW && loader_pump_window((uint16_t *)s->a);
-        s->size_a = has ? sizes[what] : 0;
-        return has ? 0 : -ENOTTY;
-    }
-    uint64_t request = requests[what] + (what == PORT_TTY_SET ? flags : 0);
-    long r = syscall(SYS_ioctl, fd, request, s->a);
-    s->size_a = r < 0 ? 0 : sizes[what];
-    return or_errno(r);
+    bool has = what == SH_TTY_WINDOW && loader_pump_window((uint16_t *)s->a);
+    s->size_a = has ? 8 : 0;
+    return has ? 0 : -ENOTTY;
 }
 
 /* The kernel's number for the processor time of a thread (clock_getcpuclockid(3)). */

@@ -77,12 +77,6 @@ static const struct sh_filter_call common[] = {
     ANY(pipe2),
     ONLY(fcntl, 1, F_GETFL),
     ONLY(fcntl, 1, F_SETFL),
-    ONLY(ioctl, 1, TCGETS),
-    ONLY(ioctl, 1, TCSETS),
-    ONLY(ioctl, 1, TCSETSW),
-    ONLY(ioctl, 1, TCSETSF),
-    ONLY(ioctl, 1, TIOCGWINSZ),
-    ONLY(ioctl, 1, TIOCSWINSZ),
     ONLY(ioctl, 1, FIONREAD),
 };
 
@@ -189,7 +183,7 @@ static int filter_calls(void)
     static struct sh_filter f;
     sh_filter_begin(&f);
     SH_FILTER_CALLS(&f, common, SECCOMP_RET_ALLOW);
-    if (loader.options.network != LOADER_NETWORK_NONE) {
+    if (loader.options.network) {
         SH_FILTER_CALLS(&f, sockets, SECCOMP_RET_ALLOW);
         PUT_OPTIONS(&f, SYS_setsockopt, options_set);
         PUT_OPTIONS(&f, SYS_getsockopt, options_read);

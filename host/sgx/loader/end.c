@@ -22,8 +22,7 @@ int loader_stats_open(struct sh_error *err)
 static void print_stats(void)
 {
     static char text[LOADER_STATS_MAX];
-    if ((loader.options.verbose || loader.options.stats) &&
-        loader_stats_json(text, sizeof(text), loader.last_stats) > 0)
+    if (loader.options.stats && loader_stats_json(text, sizeof(text), loader.last_stats) > 0)
         dprintf(stats_fd, "%s\n", text);
 }
 

@@ -2,7 +2,6 @@
 // Into the enclave and out of it: what an exit asks for.
 #include <errno.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -36,9 +35,6 @@ static int take_exception(struct loader_thread *t, struct sgx_enclave_run *run)
         return SGX_ERESUME;
     }
     loader.counts.exceptions++;
-    if (loader.options.verbose)
-        dprintf(2, "exception %u error %#x addr %#llx\n", run->exception_vector,
-                run->exception_error_code, (unsigned long long)run->exception_addr);
     loader_has_started();
     return SGX_EENTER;
 }

@@ -3,21 +3,19 @@
 // helper. It looks up names and gets quotes, which need files, sockets and keys of the host, and
 // answers nothing else.
 //
-// With a PID namespace the helper is the parent, whom the supervisor knows: it hands on signals and
-// ends as its child ends. A debugger wants to find the enclave in the process it knows of; then
+// With a PID namespace the helper is the parent, whom the supervisor knows: it ends as its child
+// ends. A debugger wants to find the enclave in the process it knows of; then
 // they change places.
 #include <errno.h>
 #include <libgen.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -49,11 +47,14 @@ static struct loader_outside helper = {.fd = -1, .lock = PTHREAD_MUTEX_INITIALIZ
 
 /* --- the helper --- */
 
-/* The enclave gets a number only; the sentence is for whoever runs the machine. */
+/* The enclave gets a number only; the sentence is for whoever runs the machine. Once: an image may
+ * ask as often as it likes. */
 static int64_t say_why(int r, const struct sh_error *err)
 {
-    if (r < 0 && loader.options.verbose)
+    static bool said;
+    if (r < 0 && !said && err->text[0])
         sh_error_report(err);
+    said = said || r < 0;
     return r;
 }
 
@@ -124,7 +125,8 @@ static bool serve_one(int fd)
 }
 
 /* It looks up names and makes quotes: it reads the system's files and the simulated TEE's keys
- * (also of a store that is not root's), and writes none; it signals the child. */
+ * (also of a store that is not root's), and writes none. Its end is a signal to the
+ * child (loader_helper_follow), which needs the right to send one. */
 static void confine_helper(void)
 {
     struct sh_wall_view view = {0};
@@ -159,54 +161,29 @@ static _Noreturn void end_as(int status)
     _exit(128 + WTERMSIG(status));
 }
 
-/* A terminal signals both of us itself. */
-static void take_signals(int fd, pid_t child)
+/* The child ends, and with it its end of the socket. What is meant for the workload comes by the
+ * channel, not by signals to everybody around. */
+static _Noreturn void serve_parent(int fd, pid_t child)
 {
-    struct signalfd_siginfo info;
+    static const int list[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
     int status;
-    while (read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-        if (info.ssi_signo != SIGCHLD && info.ssi_code != SI_KERNEL)
-            kill(child, (int)info.ssi_signo);
-    }
-    if (waitpid(child, &status, WNOHANG) == child)
-        end_as(status);
-}
-
-static _Noreturn void serve_parent(int fd, const sigset_t *signals, pid_t child)
-{
-    struct pollfd p[] = {
-        {.fd = fd, .events = POLLIN},
-        {.fd = signalfd(-1, signals, SFD_NONBLOCK | SFD_CLOEXEC), .events = POLLIN}};
-    for (;;) {
-        if (poll(p, 2, -1) < 0)
-            continue;
-        if (p[1].revents)
-            take_signals(p[1].fd, child);
-        if (p[0].revents && !serve_one(fd))
-            p[0].fd = -1; /* it is ending */
-    }
+    for (size_t i = 0; loader.options.channel >= 0 && i < sizeof(list) / sizeof(list[0]); i++)
+        signal(list[i], SIG_IGN);
+    while (serve_one(fd))
+        ;
+    while (waitpid(child, &status, 0) != child)
+        ;
+    end_as(status);
 }
 
 /* --- the two --- */
 
-static void signals_of_parent(sigset_t *set)
-{
-    static const int list[] = {SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH};
-    sigemptyset(set);
-    for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
-        sigaddset(set, list[i]);
-}
-
 int loader_helper_start(bool parent_helps, struct sh_error *err)
 {
     int fd;
-    sigset_t signals, before;
     if (loader.options.driver->simulated)
         (void)sgxsim_power_on(
             loader.options.fuse_key); /* what fails is said when the enclave is built */
-    signals_of_parent(&signals);
-    if (parent_helps)
-        sigprocmask(SIG_BLOCK, &signals, &before);
     pid_t pid = loader_outside_fork(&fd, err);
     if (pid < 0)
         return pid;
@@ -214,14 +191,12 @@ int loader_helper_start(bool parent_helps, struct sh_error *err)
         loader_outside_begin("shelter-helper", fd);
         confine_helper();
         if (pid > 0)
-            serve_parent(fd, &signals, pid);
+            serve_parent(fd, pid);
         while (serve_one(fd))
             ;
         _exit(0);
     }
     helper.fd = fd;
-    if (parent_helps)
-        sigprocmask(SIG_SETMASK, &before, NULL);
     return 0;
 }
 

@@ -28,9 +28,6 @@
 #include <shelter/control.h>
 #include <shelter/enclave.h>
 
-/* HOST: ours as it is, for who runs the loader by hand. USER: published ports, connections out. */
-enum loader_network { LOADER_NETWORK_HOST, LOADER_NETWORK_USER, LOADER_NETWORK_NONE };
-
 #define LOADER_PORTS_MAX 1024u
 #define LOADER_VOLUMES_MAX 8u
 
@@ -46,7 +43,7 @@ struct loader_options {
     const char *aesm;              /* socket of the quoting service; always set */
     struct sh_egress_end resolver; /* IPv4; port 0: the host's */
     const struct sgx_driver *driver;
-    bool strict, debug, trace, stats, verbose;
+    bool strict, debug, trace, stats;
     bool require_confinement; /* a wall that cannot be raised is an error, not a warning */
     bool no_notify;           /* no AEX-Notify even where processor and kernel have it */
     const char *trace_file, *stats_file; /* NULL: stderr */
@@ -54,7 +51,7 @@ struct loader_options {
     int channel;                         /* -1: the enclave's streams are ours */
     bool tty;
     uint16_t rows, columns; /* its size at the start */
-    enum loader_network network;
+    bool network;           /* published ports, connections out */
     struct sh_egress egress;
     struct sh_port *ports; /* published */
     bool publish_all;      /* instead: each port, under its own number */
@@ -135,8 +132,7 @@ struct loader_outside {
 /* As fork, with a socket between the two: *fd is the caller's end, in either process, and its own.
  * The process's id, 0 in the child, or -errno. Before there are threads. */
 pid_t loader_outside_fork(int *fd, struct sh_error *err);
-/* For such a process: a name, no new rights, and nothing open but `fd` (above 2) and stderr, which
- * has what --verbose says. */
+/* For such a process: a name, no new rights, and nothing open but `fd` (above 2) and stderr. */
 void loader_outside_begin(const char *name, int fd);
 /* Sends both parts as one message, and waits for the answer: a number, and bytes for `out`. One
  * question at a time; others wait. *made: the descriptor that came along, the caller's, or -1.

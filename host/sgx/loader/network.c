@@ -149,10 +149,8 @@ static void map_address(void *address, socklen_t size)
 void loader_seen_address(void *address, socklen_t size)
 {
     struct sockaddr_in *a = address;
-    if (loader.options.network == LOADER_NETWORK_HOST || size < sizeof(*a) ||
-        a->sin_family != AF_INET)
-        return;
-    if (a->sin_addr.s_addr != resolver.sin_addr.s_addr || a->sin_port != resolver.sin_port)
+    if (size < sizeof(*a) || a->sin_family != AF_INET ||
+        a->sin_addr.s_addr != resolver.sin_addr.s_addr || a->sin_port != resolver.sin_port)
         return;
     a->sin_addr.s_addr = htonl(SH_NET_RESOLVER);
     a->sin_port = htons(53);
@@ -190,30 +188,27 @@ static int64_t do_action(struct question *q, const void *data, size_t size)
     struct sockaddr_in6 own;
     socklen_t own_size = sizeof(own), option_size = sizeof(int);
     int family = 0, type = 0, fd = q->number < SOCKETS_MAX ? sockets[q->number] - 1 : -1;
-    bool host = loader.options.network == LOADER_NETWORK_HOST;
     struct sockaddr *to = (struct sockaddr *)q->address;
     if (fd < 0 || q->address_size > ADDRESS_MAX)
         return -EBADF;
     getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &option_size);
     getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &option_size);
-    if (!host && (q->kind == CONNECT || q->kind == SEND)) {
+    if (q->kind == CONNECT || q->kind == SEND) {
         if (!sh_egress_allows_socket(&loader.options.egress, to, q->address_size,
                                      type == SOCK_DGRAM && published[q->number]))
             return -EACCES;
         map_address(to, q->address_size);
     }
     switch (q->kind) {
-    case BIND:
-        if (!host) {
-            int r = bind_published(fd, family, type, (struct sockaddr_in *)to);
-            published[q->number] = !r;
-            return r;
-        }
-        return bind(fd, to, q->address_size) ? -errno : 0;
+    case BIND: {
+        int r = bind_published(fd, family, type, (struct sockaddr_in *)to);
+        published[q->number] = !r;
+        return r;
+    }
     case CONNECT:
         return connect(fd, to, q->address_size) ? -errno : 0;
     case LISTEN: /* a socket without a port would get one that was not published */
-        if (getsockname(fd, (struct sockaddr *)&own, &own_size) || (!host && !own.sin6_port))
+        if (getsockname(fd, (struct sockaddr *)&own, &own_size) || !own.sin6_port)
             return -EACCES;
         return listen(fd, q->value) ? -errno : 0;
     case SEND: {
@@ -281,7 +276,7 @@ static uint32_t numbers[SOCKETS_MAX]; /* of a descriptor's socket outside, + 1; 
 int loader_network_open(struct sh_error *err)
 {
     struct publication done;
-    if (loader.options.network == LOADER_NETWORK_NONE)
+    if (!loader.options.network)
         return 0;
     find_resolver();
     pid_t pid = loader_outside_fork(&network.fd, err);

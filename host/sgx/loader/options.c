@@ -59,10 +59,9 @@ static bool take_notify(const struct row *row, const char *text)
 
 static bool take_network(const struct row *row, const char *text)
 {
-    bool loopback = !strcmp(text, "host-loopback"), user = loopback || !strcmp(text, "user");
-    loader.options.network = user ? LOADER_NETWORK_USER : LOADER_NETWORK_NONE;
-    loader.options.egress.host_loopback = loopback;
-    return user || !strcmp(text, "none");
+    loader.options.egress.host_loopback = !strcmp(text, "host-loopback");
+    loader.options.network = loader.options.egress.host_loopback || !strcmp(text, "user");
+    return loader.options.network || !strcmp(text, "none");
 }
 
 static bool take_broker(const struct row *row, const char *text)
@@ -156,7 +155,6 @@ static const struct row table[] = {
     {"require-confinement", NULL, take_flag, TO(require_confinement)},
     {"strict", NULL, take_flag, TO(strict)},
     {"debug", NULL, take_flag, TO(debug)},
-    {"verbose", NULL, take_flag, TO(verbose)},
 };
 #define COUNT (sizeof(table) / sizeof(table[0]))
 

@@ -10,20 +10,6 @@
 #include "host/base/walls.h"
 #include "host/sgx/loader/loader.h"
 
-static void on_signal(int sig)
-{
-    loader_signal(sig);
-}
-
-/* The terminal's and the service manager's signals go to the workload. */
-static void forward_signals(void)
-{
-    static const int list[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH};
-    struct sigaction act = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-    for (unsigned i = 0; i < sizeof(list) / sizeof(list[0]); i++)
-        loader.options.driver->sigaction(list[i], &act, NULL);
-}
-
 /* Everything that must be open before the walls are up. */
 static int prepare_enclave(struct loader_thread **first, struct sh_error *err)
 {
@@ -80,7 +66,6 @@ void loader_main(int argc, char **argv)
         r = loader_kicks_init();
     if (r)
         loader_fail(&err);
-    forward_signals();
     first->running = true;
     loader_thread_run(first);
     for (;;)

@@ -68,26 +68,11 @@ static void put_calls(struct text *t)
 
 static void put_processor(struct text *t, const struct sgxsim_stats *s)
 {
-    const struct {
-        const char *name;
-        uint64_t value;
-    } list[] = {
-        {"eenter", s->eenter},       {"eresume", s->eresume},
-        {"eexit", s->eexit},         {"aex", s->aex},
-        {"aex_fault", s->aex_fault}, {"aex_interrupt", s->aex_interrupt},
-        {"eaccept", s->eaccept},     {"eacceptcopy", s->eacceptcopy},
-        {"emodpe", s->emodpe},       {"edeccssa", s->edeccssa},
-        {"eadd", s->eadd},           {"eextend", s->eextend},
-        {"eaug", s->eaug},           {"emodpr", s->emodpr},
-        {"emodt", s->emodt},         {"eremove", s->eremove},
-        {"etrack", s->etrack},       {"ewb", s->ewb},
-        {"eldu", s->eldu},           {"epc_peak_pages", s->epc_peak_pages},
-        {"slots", s->slots},
-    };
+    const uint64_t *values = (const uint64_t *)s;
     put_text(t, ", \"processor\": {");
-    for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
-        put_text(t, "%s\"%s\": %llu", i ? ", " : "", list[i].name,
-                 (unsigned long long)list[i].value);
+    for (size_t i = 0; i < SGXSIM_COUNTERS; i++)
+        put_text(t, "%s\"%s\": %llu", i ? ", " : "", sgxsim_counters[i],
+                 (unsigned long long)values[i]);
     put_text(t, "}");
 }
 

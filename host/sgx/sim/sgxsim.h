@@ -75,6 +75,16 @@ struct sgxsim_stats {
     uint64_t epc_pages, epc_peak_pages;
     uint64_t slots; /* ENCLU slots patched */
 };
+/* Their names, in that order. */
+static const char *const sgxsim_counters[] = {
+    "eenter",  "eresume", "eexit",   "aex",         "aex_fault",      "aex_interrupt",
+    "ereport", "egetkey", "eaccept", "eacceptcopy", "emodpe",         "edeccssa",
+    "eadd",    "eextend", "eaug",    "emodpr",      "emodt",          "eremove",
+    "etrack",  "ewb",     "eldu",    "epc_pages",   "epc_peak_pages", "slots"};
+_Static_assert(sizeof(sgxsim_counters) / sizeof(char *) ==
+                   sizeof(struct sgxsim_stats) / sizeof(uint64_t),
+               "each has its name");
+#define SGXSIM_COUNTERS (sizeof(sgxsim_counters) / sizeof(sgxsim_counters[0]))
 
 /* An open /dev/sgx_enclave. -ENOSYS: this machine lacks FSGSBASE, XSAVE or a way to trap system
  * calls (Linux 5.11's Syscall User Dispatch, or seccomp). */

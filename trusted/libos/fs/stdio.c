@@ -3,7 +3,6 @@
 #include <asm/ioctls.h>
 #include <asm/poll.h>
 #include <asm/signal.h>
-#include <asm/termbits.h>
 
 #include "lib/settings.h"
 #include "trusted/libos/base/claim.h"
@@ -281,14 +280,11 @@ int stdio_open_handle(int32_t handle, bool write, struct file **out)
 }
 
 static struct tty *terminal;
-static struct tty_modes host_modes; /* of its own terminal, if it has one: before and after us */
-static bool host_has_modes;
 
 void stdio_resize(void)
 {
     struct tty_window w;
-    if (!terminal || claim_status(port_tty(0, PORT_TTY_GET_WINDOW, 0, &w, sizeof(w))) ||
-        !memcmp(&w, &terminal->window, sizeof(w)))
+    if (!terminal || claim_status(port_window(&w)) || !memcmp(&w, &terminal->window, sizeof(w)))
         return;
     terminal->window = w;
     tty_signal(terminal, SIGWINCH);
@@ -297,14 +293,6 @@ void stdio_resize(void)
 /* All that makes a terminal is done here: the host passes on what is typed and shown as it is. */
 static int open_terminal(void)
 {
-    struct tty_modes raw;
-    host_has_modes = !claim_status(port_tty(0, PORT_TTY_GET, 0, &host_modes, sizeof(host_modes)));
-    raw = host_modes;
-    raw.iflag &= ~(uint32_t)(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
-    raw.oflag &= ~(uint32_t)OPOST;
-    raw.lflag &= ~(uint32_t)(ECHO | ECHONL | ICANON | ISIG | IEXTEN);
-    if (host_has_modes)
-        port_tty(0, PORT_TTY_SET, 0, &raw, sizeof(raw));
     terminal = console_new(0, 1, 0);
     stdio_resize();
     return terminal ? 0 : -ENOMEM;
@@ -314,8 +302,6 @@ void stdio_end(void)
 {
     if (terminal)
         console_show(terminal);
-    if (host_has_modes)
-        port_tty(0, PORT_TTY_SET, 1, &host_modes, sizeof(host_modes));
 }
 
 /* The host's streams, or /dev/null where the settings want none. */

@@ -28,22 +28,12 @@ long port_write(int32_t handle, const void *buf, uint32_t size)
     return r > (int64_t)size ? -EIO : (long)r;
 }
 
-int port_tty(int32_t handle, enum port_tty what, uint32_t flags, void *arg, uint32_t size)
+int port_window(void *window)
 {
-    if (!settings.terminal || handle < 0 || handle > 2)
-        return -ENOTTY;
-    bool in = what == PORT_TTY_GET || what == PORT_TTY_GET_WINDOW;
-    bool out = what == PORT_TTY_SET || what == PORT_TTY_SET_WINDOW;
-    struct sgx_call c = {.nr = SH_CALL_TTY,
-                         .args = {(uint32_t)handle, what, flags, size},
-                         .a = arg,
-                         .size_a = out ? size : 0,
-                         .in_a = arg,
-                         .in_size_a = in ? size : 0};
-    int64_t r = sgx_call(&c);
-    if (r >= 0 && in && c.in_size_a != size)
-        return -EIO;
-    return r < 0 ? (int)r : 0;
+    struct sgx_call c = {
+        .nr = SH_CALL_TTY, .args = {0, SH_TTY_WINDOW}, .in_a = window, .in_size_a = 8};
+    int64_t r = settings.terminal ? sgx_call(&c) : -ENOTTY;
+    return r < 0 ? (int)r : c.in_size_a == 8 ? 0 : -EIO;
 }
 
 long port_socket(int family, int type)

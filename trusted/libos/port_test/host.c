@@ -301,22 +301,9 @@ long port_write(int32_t handle, const void *buf, uint32_t size)
     return port_stream_allowed(handle, true) ? call_out(__NR_write, handle, buf, size) : -EBADF;
 }
 
-int port_tty(int32_t handle, enum port_tty what, uint32_t flags, void *arg, uint32_t size)
+int port_window(void *window)
 {
-    if (!settings.terminal)
-        return -ENOTTY;
-    switch (what) {
-    case PORT_TTY_GET:
-        return (int)call_out(__NR_ioctl, handle, 0x5401, arg);
-    case PORT_TTY_SET:
-        return (int)call_out(__NR_ioctl, handle, 0x5402 + flags, arg);
-    case PORT_TTY_GET_WINDOW:
-        return (int)call_out(__NR_ioctl, handle, 0x5413, arg);
-    case PORT_TTY_SET_WINDOW:
-        return (int)call_out(__NR_ioctl, handle, 0x5414, arg);
-    default:
-        return -EINVAL;
-    }
+    return settings.terminal ? (int)call_out(__NR_ioctl, 0, 0x5413, window) : -ENOTTY;
 }
 
 long port_socket(int family, int type)
