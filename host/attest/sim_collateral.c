@@ -152,7 +152,7 @@ static int write_crl(int dir_fd, const char *name, X509 *issuer, EVP_PKEY *key, 
     uint8_t *der = NULL;
     int size = crl ? i2d_X509_CRL(crl, &der) : -1;
     int r = size > 0 ? sh_write_file(dir_fd, name, der, (size_t)size, 0644, err)
-                     : sh_fail(err, -EIO, "cannot make %s", name);
+                     : sh_fail(err, -EIO, "cannot create %s", name);
     OPENSSL_free(der);
     X509_CRL_free(crl);
     return r;

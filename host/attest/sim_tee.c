@@ -88,8 +88,9 @@ static int write_all(const struct sh_authority *a, int dir_fd, struct sh_error *
                                               a->ca, a->ca_key, &v)
                            : NULL;
     X509 *chain[] = {pck, a->ca, a->root};
-    int r = !quoting[0] || !pck ? sh_fail(err, -EIO, "cannot make the simulated TEE's certificates")
-                                : write_pem(dir_fd, "quoting.pem", 0600, quoting, 2, chain, 3, err);
+    int r = !quoting[0] || !pck
+                ? sh_fail(err, -EIO, "cannot create the simulated TEE's certificates")
+                : write_pem(dir_fd, "quoting.pem", 0600, quoting, 2, chain, 3, err);
     if (!r)
         r = write_pem(dir_fd, "authority.pem", 0600, authority, 3, certs, 3, err);
     if (!r)
@@ -115,7 +116,7 @@ static int make_in(int dir_fd, struct sh_error *err)
         }
     }
     int r = a.ca && a.tcb ? write_all(&a, dir_fd, err)
-                          : sh_fail(err, -EIO, "cannot make the simulated TEE's certificates");
+                          : sh_fail(err, -EIO, "cannot create the simulated TEE's certificates");
     sh_authority_free(&a);
     return r;
 }
@@ -127,13 +128,13 @@ int sh_sim_tee_make(const char *dir, struct sh_error *err)
         return 0;
     cleanup_free char *temp = sh_format("%s.XXXXXX", dir);
     if (!mkdtemp(temp))
-        return sh_fail_errno(err, -errno, "cannot make the folder %s", temp);
+        return sh_fail_errno(err, -errno, "cannot create the folder %s", temp);
     cleanup_close int fd = open(temp, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int r =
         fd < 0 ? sh_fail_errno(err, -errno, "cannot open the folder %s", temp) : make_in(fd, err);
     /* A folder that is there and not empty stays: somebody was faster. */
     if (!r && rename(temp, dir) && errno != ENOTEMPTY && errno != EEXIST)
-        r = sh_fail_errno(err, -errno, "cannot make the folder %s", dir);
+        r = sh_fail_errno(err, -errno, "cannot create the folder %s", dir);
     sh_remove_tree(AT_FDCWD, temp);
     return r;
 }

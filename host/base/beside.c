@@ -63,6 +63,6 @@ char *sh_find_beside(const char *name, const char *variable, const char *what, s
     exe[n > 0 ? n : 0] = 0;
     char *path = find_beside(exe, name, variable, err);
     if (!path && !err->text[0])
-        sh_fail(err, -ENOENT, "%s is not built; run 'make' in Shelter's folder", what);
+        sh_fail(err, -ENOENT, "%s has not been built; run 'make' in Shelter's folder", what);
     return path;
 }

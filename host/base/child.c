@@ -129,12 +129,12 @@ int sh_child_start(char *const *argv, const int *keep, size_t keep_count,
     unsigned missing = 0;
     *child = (struct sh_child){.pid_fd = -1, .stderr_fd = -1};
     if (pipe2(fds, O_CLOEXEC))
-        return sh_fail_errno(err, -errno, "cannot make a pipe");
+        return sh_fail_errno(err, -errno, "cannot create a pipe");
     if (pipe2(output, O_CLOEXEC)) {
         int code = -errno;
         close(fds[0]);
         close(fds[1]);
-        return sh_fail_errno(err, code, "cannot make a pipe");
+        return sh_fail_errno(err, code, "cannot create a pipe");
     }
     pid_t pid = walls ? sh_wall_fork(cgroup, &missing) : sh_cgroup_fork(cgroup, 0);
     if (pid == 0) {

@@ -148,7 +148,7 @@ int sh_make_dirs(const char *path, mode_t mode, struct sh_error *err)
         char c = *p;
         *p = 0;
         if (mkdir(copy, mode) && errno != EEXIST)
-            return sh_fail_errno(err, -errno, "cannot make the folder %s", copy);
+            return sh_fail_errno(err, -errno, "cannot create the folder %s", copy);
         *p = c;
         if (!c)
             return 0;

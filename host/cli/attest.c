@@ -36,7 +36,7 @@ static int take_nonce(const struct options *o, uint8_t nonce[SH_ATTEST_NONCE_MAX
     }
     *size = 32;
     if (RAND_bytes(nonce, (int)*size) != 1)
-        return sh_fail(err, -EIO, "the system gives no random bytes");
+        return sh_fail(err, -EIO, "the system provides no random bytes");
     sh_hex(text, nonce, *size);
     fprintf(stderr, "nonce %s\n", text);
     return 0;
@@ -140,7 +140,8 @@ static int parse_options(int argc, char **argv, struct options *o)
         return sh_cli_usage("attest", "--tee belongs to --collateral");
     bool names = !o->root && !o->collateral;
     if (c.count != names)
-        return sh_cli_usage("attest", names ? "name an instance" : "'%s' is too much", c.args[0]);
+        return sh_cli_usage("attest", names ? "name an instance" : "unexpected argument '%s'",
+                            c.args[0]);
     o->instance = c.args[0];
     return -1;
 }

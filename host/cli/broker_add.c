@@ -83,9 +83,10 @@ int cmd_broker_add_identity(int argc, char **argv)
         }
     int status = c.status;
     if (status < 0 && !number_ok)
-        status = sh_cli_usage(c.shown, "a certificate lives 60 seconds to 30 days");
+        status = sh_cli_usage(c.shown, "a certificate is valid for 60 seconds to 30 days");
     if (status < 0 && !sb_identity_ok(c.args[0]))
-        status = sh_cli_usage(c.shown, "'%s' is no spiffe://TRUST-DOMAIN/PATH", c.args[0]);
+        status =
+            sh_cli_usage(c.shown, "'%s' is not of the form spiffe://TRUST-DOMAIN/PATH", c.args[0]);
     if (status >= 0) {
         cJSON_Delete(args);
         return status;
@@ -127,7 +128,7 @@ int cmd_broker_add_resource(int argc, char **argv)
         status = sh_cli_usage(c.shown, "--once is part of the policy that --image makes; name one");
     if (status < 0 && !sb_path_ok(c.args[0]))
         status = sh_cli_usage(c.shown,
-                              "'%s' is no resource; give REPOSITORY/TYPE/TAG of letters, "
+                              "'%s' is not a resource; give REPOSITORY/TYPE/TAG of letters, "
                               "digits, '.', '_' and '-'",
                               c.args[0]);
     if (status >= 0) {
@@ -184,7 +185,7 @@ static const char *find_lack(const cJSON *list)
 static int find_identity(const struct source *s, const char *given, char out[SB_IMAGE_ID_SIZE],
                          struct sh_error *err)
 {
-    char why[120] = "it is no JSON object";
+    char why[120] = "it is not a JSON object";
     cJSON *top = sv_json_read(s->json, s->size, SV_JSON_VALUES_MAX, why, sizeof(why));
     const cJSON *list = sv_json_get(top, "references");
     const char *image = sv_json_string(top, "image");
@@ -321,7 +322,8 @@ static int put_reference(struct sh_broker *b, struct reference *q, struct sh_err
         q->name = find_name(q->from);
     if (!r && !sb_name_ok(q->name))
         r = sh_fail(err, -EINVAL,
-                    "'%s' is no name: it has 1 to 128 bytes, no control characters, and is not "
+                    "'%s' is not a valid name: a name has 1 to 128 bytes, no control characters, "
+                    "and is not "
                     "made of hexadecimal digits as an identity is; use --name",
                     q->name);
     if (!r)

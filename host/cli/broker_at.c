@@ -98,7 +98,7 @@ int sh_broker_connect(struct sh_broker *b, struct sh_error *err)
         return sh_broker_open(dir, &b->st, err);
     }
     if (!is_allowed_url(url))
-        return sh_fail(err, -EINVAL, "'%s' is no https://HOST:PORT", url);
+        return sh_fail(err, -EINVAL, "'%s' is not of the form https://HOST:PORT", url);
     b->url = sh_strdup(url);
     for (size_t n = strlen(b->url); n && b->url[n - 1] == '/'; n--)
         b->url[n - 1] = 0;
@@ -158,10 +158,11 @@ static int ask(struct sh_broker *b, CURL *curl, const char *operation, const cha
         return sh_fail(err, -EACCES, "%s has another key than --broker-key: it is not that broker",
                        b->url);
     if (code == CURLE_PEER_FAILED_VERIFICATION)
-        return sh_fail(err, -EACCES,
-                       "the certificate of %s is of no known authority; give the broker's key by "
-                       "--broker-key",
-                       b->url);
+        return sh_fail(
+            err, -EACCES,
+            "the certificate of %s is not from a known authority; give the broker's key by "
+            "--broker-key",
+            b->url);
     return code ? sh_fail(err, -EIO, "cannot ask %s: %s", b->url, curl_easy_strerror(code)) : 0;
 }
 
@@ -185,8 +186,8 @@ static int do_elsewhere(struct sh_broker *b, const char *operation, const cJSON 
         const char *detail = sv_json_string(*out, "detail");
         if (!cJSON_IsObject(*out))
             r = sh_fail(err, -EPROTO,
-                        "%s answers no JSON (status %ld); is it a broker's admin API?", b->url,
-                        status);
+                        "%s does not answer with JSON (status %ld); is it a broker's admin API?",
+                        b->url, status);
         else if (status != 200)
             r = sh_fail(err, -EPERM, "%s", detail ? detail : "the broker refuses");
     }

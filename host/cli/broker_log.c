@@ -125,7 +125,7 @@ static int read_elsewhere(struct sh_broker *b, struct printer *p, int64_t count,
     uint64_t chain = 0, refusals = 0;
     if (!r && (!sv_json_number(answer, "chain", INT64_MAX, &chain) ||
                !sv_json_number(answer, "refusals", INT64_MAX, &refusals)))
-        r = sh_fail(err, -EPROTO, "the broker's answer has no place to go on from");
+        r = sh_fail(err, -EPROTO, "the broker's answer does not say where to continue");
     p->asked = true;
     p->at = (struct sb_cursor){(int64_t)chain, (int64_t)refusals};
     cJSON_ArrayForEach(entry, sv_json_get(answer, "entries")) print_json(entry, p);

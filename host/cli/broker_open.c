@@ -68,13 +68,13 @@ int sh_broker_store_error(int rc, const char *what, const char *name, struct sh_
     if (!rc)
         return 0;
     if (rc == -EEXIST)
-        return sh_fail(err, rc, "the broker has a %s '%s' already; --replace changes it", what,
+        return sh_fail(err, rc, "the broker already has a %s '%s'; --replace changes it", what,
                        name);
     if (rc == -ENOENT)
         return sh_fail(err, rc, "the broker has no %s '%s'; see 'shelter broker list'", what, name);
     if (rc == -ENOKEY)
         return sh_fail(err, rc,
-                       "the broker's resources are under a passphrase; name its file in "
+                       "the broker's resources are encrypted with a passphrase; name its file in "
                        "$" SH_PASSPHRASE_FILE);
     return sh_fail_errno(err, rc, "cannot change %s '%s' in the broker's database", what, name);
 }

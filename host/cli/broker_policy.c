@@ -90,7 +90,7 @@ int cmd_broker_policy(int argc, char **argv)
     if (explains && (c.count != 3 || removes))
         return sh_cli_usage(c.shown, "explain takes an IMAGE and a REPOSITORY/TYPE/TAG");
     if (!explains && c.count > 2)
-        return sh_cli_usage(c.shown, "'%s' is too much", c.args[2]);
+        return sh_cli_usage(c.shown, "unexpected argument '%s'", c.args[2]);
     int r = sh_broker_connect(&b, &err);
     if (!r)
         r = run_policy(&b, &c, removes, &status, &err);

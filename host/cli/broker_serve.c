@@ -215,7 +215,7 @@ static int add_roots(struct inputs *in, const char *path, bool simulated, struct
     for (size_t i = 0; !r && i < certs.count; i++)
         if (sv_root_simulated(certs.cert[i]) != simulated)
             r = sh_fail(err, -EINVAL,
-                        simulated ? "%s is no simulated root; name real ones by --ca"
+                        simulated ? "%s is not a simulated root; name real ones by --ca"
                                   : "%s is a simulated root; name it by --allow-simulated",
                         path);
     sv_certs_free(&certs);

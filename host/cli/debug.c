@@ -246,8 +246,8 @@ int cmd_debug(int argc, char **argv)
         rest++;
         count--;
     } else if (count) {
-        return sh_cli_usage("debug", "'%s' is too much; gdb's own arguments stand behind --",
-                            rest[0]);
+        return sh_cli_usage(
+            "debug", "unexpected argument '%s'; gdb's own arguments stand behind --", rest[0]);
     }
     return debug_instance(c.args[0], print, rest, count, &err) ? sh_error_report(&err) : 0;
 }

@@ -41,7 +41,7 @@ static void check_store(cJSON *checks)
     char size[16];
     bool ok = !sh_store_open(&store, &err), opened = ok;
     if (ok && faccessat(store.dir_fd, ".", W_OK, AT_EACCESS)) {
-        sh_fail_errno(&err, -errno, "nothing can be written into %s", store.path);
+        sh_fail_errno(&err, -errno, "%s is not writable", store.path);
         ok = false;
     }
     if (!sh_check_add(checks, "store", ok,

@@ -47,7 +47,7 @@ int cmd_load(int argc, char **argv)
     if (c.status >= 0)
         return c.status;
     if (c.count)
-        return sh_cli_usage("load", "'%s' is too much; a file is given by -i", c.args[0]);
+        return sh_cli_usage("load", "unexpected argument '%s'; a file is given by -i", c.args[0]);
     bool standard = !strcmp(file, "-");
     if (standard && isatty(STDIN_FILENO))
         return sh_cli_usage("load", "an image does not come from a terminal; give -i FILE");

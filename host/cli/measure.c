@@ -69,7 +69,7 @@ struct options {
 static int take_memory(struct options *o, const char *text)
 {
     if (sh_parse_size(text, &o->image.memory) || !o->image.memory)
-        return sh_cli_usage("measure", "-m %s is no size; write 512M or 2G", text);
+        return sh_cli_usage("measure", "-m %s is not a size; write 512M or 2G", text);
     o->files.memory = o->image.memory;
     o->image.memory = (o->image.memory + (1 << 20) - 1) >> 20 << 20; /* as run does */
     return -1;
@@ -182,9 +182,9 @@ int cmd_measure(int argc, char **argv)
         return status;
     if (o.files_only || (o.files.firmware && !c.count)) {
         if (c.count)
-            return sh_cli_usage("measure",
-                                "'%s' is too much: the options are about files, not an image",
-                                c.args[0]);
+            return sh_cli_usage(
+                "measure", "unexpected argument '%s': the options are about files, not an image",
+                c.args[0]);
         if (o.image_only)
             return sh_cli_usage("measure", "%s is for images, not for files", o.image_only);
         return sh_measure_files(&o.files);

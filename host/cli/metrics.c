@@ -245,9 +245,9 @@ static int open_listener(const char *where, char address[80], struct sh_error *e
     strcpy(to.sun_path, path);
     cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
-        return sh_fail_errno(err, -errno, "cannot make a socket");
+        return sh_fail_errno(err, -errno, "cannot create a socket");
     if (!connect(fd, (struct sockaddr *)&to, sizeof(to)))
-        return sh_fail(err, -EADDRINUSE, "--listen %s: somebody serves there", where);
+        return sh_fail(err, -EADDRINUSE, "--listen %s: the address is in use", where);
     if (errno == ECONNREFUSED)
         unlink(path); /* of one that was killed */
     mode_t mask = umask(0177);

@@ -77,7 +77,7 @@ static void take_plain(struct sh_cli *c)
     if (c->count < v->min)
         c->status = sh_cli_usage(c->shown, "%s", v->missing);
     else if (v->max >= 0 && c->count > v->max)
-        c->status = sh_cli_usage(c->shown, "'%s' is too much", c->args[v->max]);
+        c->status = sh_cli_usage(c->shown, "unexpected argument '%s'", c->args[v->max]);
 }
 
 /* The option that getopt stumbled over, as it was written. */
@@ -130,10 +130,10 @@ int sh_cli_next(struct sh_cli *c)
     if (o == ':')
         return give_up(c, sh_cli_usage(c->shown, "%s needs a value", find_culprit(c, letter)));
     if (o == '?')
-        return give_up(c, sh_cli_usage(c->shown,
-                                       optopt >= LONG_VALUE ? "%s: it takes no value"
-                                                            : "there is no option %s",
-                                       find_culprit(c, letter)));
+        return give_up(
+            c, sh_cli_usage(c->shown,
+                            optopt >= LONG_VALUE ? "%s takes no value" : "there is no option %s",
+                            find_culprit(c, letter)));
     for (size_t i = 0; i < t.count; i++)
         if (o == LONG_VALUE + (int)i || o == t.rows[i]->letter)
             return (int)i;

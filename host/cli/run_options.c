@@ -31,7 +31,7 @@ static int set_memory(struct sh_run_options *o, const char *text, struct sh_erro
     if (sh_parse_size(text, &o->memory))
         return sh_fail(err, -EINVAL, "-m %s: write a size such as 512M or 2G", text);
     if (o->memory < SH_LAUNCH_MEMORY_MIN)
-        return sh_fail(err, -EINVAL, "-m %s: too little memory; a shelter needs at least %lluM",
+        return sh_fail(err, -EINVAL, "-m %s: too little memory; an instance needs at least %lluM",
                        text, SH_LAUNCH_MEMORY_MIN >> 20);
     uint64_t host = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
     if (o->memory > host) {

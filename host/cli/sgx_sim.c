@@ -110,7 +110,7 @@ static int start_service(const char *sim_tee, bool aesm, struct sh_sim_settings 
     if (r)
         return r;
     if (!mkdtemp(folder))
-        return sh_fail_errno(err, -errno, "cannot make a folder for the simulated processor");
+        return sh_fail_errno(err, -errno, "cannot create a folder for the simulated processor");
     snprintf(s->epc, sizeof(s->epc), "%s/epc", folder);
     if (aesm)
         snprintf(s->aesm, sizeof(s->aesm), "%s/socket", folder);
@@ -118,7 +118,7 @@ static int start_service(const char *sim_tee, bool aesm, struct sh_sim_settings 
     cleanup_close int program = (int)syscall(SYS_pidfd_open, getpid(), 0);
     if ((aesm && listener < 0) || program < 0)
         return sh_fail_errno(err, aesm && listener < 0 ? listener : -errno,
-                             "cannot make the AESM socket");
+                             "cannot create the AESM socket");
     pid_t child = fork();
     if (child < 0)
         return sh_fail_errno(err, -errno, "cannot start the AESM service");

@@ -177,7 +177,7 @@ static int serve(const char *listen_at, const char *cert_file, const char *dir,
         return sh_fail(err, fd < 0 ? fd : -errno, "%s", *why ? why : "cannot listen");
     cleanup_free char *cert = key ? sb_certificate(key, address) : NULL;
     if (!secret || !cert)
-        return sh_fail(err, -EIO, "cannot make a certificate for %s", address);
+        return sh_fail(err, -EIO, "cannot create a certificate for %s", address);
     if (cert_file)
         r = sh_write_file(AT_FDCWD, cert_file, cert, strlen(cert), 0644, err);
     if (r)

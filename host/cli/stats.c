@@ -42,7 +42,7 @@ static int stats_one(struct sh_store *store, struct sh_instance *instance, void 
     cJSON *counts = sv_json_read_text(answer, NULL, 0);
     if (!cJSON_IsObject(counts)) {
         cJSON_Delete(counts);
-        return sh_fail(err, -EBADMSG, "the guest of instance %s answers nonsense", c->name);
+        return sh_fail(err, -EBADMSG, "the guest of instance %s sent an invalid answer", c->name);
     }
     if (q->json) {
         cJSON_AddStringToObject(counts, "instance", c->name);

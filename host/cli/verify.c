@@ -126,7 +126,7 @@ static int parse_options(int argc, char **argv, struct options *o)
     if (!o->evidence && (o->type || o->report_data))
         return sh_cli_usage("verify", "--type and --report-data are for --evidence");
     if (c.count)
-        return sh_cli_usage("verify", "'%s' is too much", c.args[0]);
+        return sh_cli_usage("verify", "unexpected argument '%s'", c.args[0]);
     if (o->timeout && sh_parse_number(o->timeout, 1, 3600, &seconds))
         return sh_cli_usage("verify", "--timeout is a number of seconds from 1 to 3600");
     o->timeout_ms = o->timeout ? (long)seconds * 1000 : 0;

@@ -106,7 +106,7 @@ int sh_tls_certificate(const char *address, uint8_t **der, size_t *size, struct 
     char *host, *port;
     *der = NULL;
     if (split_address(copy, &host, &port))
-        return sh_fail(err, -EINVAL, "'%s' is no address; give HOST:PORT", address);
+        return sh_fail(err, -EINVAL, "'%s' is not an address; give HOST:PORT", address);
     cleanup_close int fd = connect_server(host, port, err);
     return fd < 0 ? fd : shake_hands(fd, host, der, size, err);
 }

@@ -36,7 +36,7 @@ static int make_file(const char *path, const char *text, struct sh_error *err)
         return sh_fail(err, -EINVAL, "%s: a volume has 16M at least", text);
     cleanup_close int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0 || ftruncate(fd, (off_t)size))
-        return sh_fail_errno(err, -errno, "cannot make %s", path);
+        return sh_fail_errno(err, -errno, "cannot create %s", path);
     return 0;
 }
 
@@ -158,12 +158,12 @@ int cmd_volume_grow(int argc, char **argv)
     uint64_t size;
     int r = sh_volume_file_open(&f, c.args[0], true, &err);
     if (!r && sh_parse_size(c.args[1], &size))
-        r = sh_fail(&err, -EINVAL, "%s is no size, such as 20G", c.args[1]);
+        r = sh_fail(&err, -EINVAL, "%s is not a size, such as 20G", c.args[1]);
     if (!r && size < f.size)
         r = sh_fail(&err, -EINVAL, "a volume does not shrink: %s has %" PRIu64 " bytes", f.path,
                     f.size);
     if (!r && ftruncate(f.fd, (off_t)size))
-        r = sh_fail_errno(&err, -errno, "cannot make %s larger", f.path);
+        r = sh_fail_errno(&err, -errno, "cannot enlarge %s", f.path);
     return end_command(&f, r, &err);
 }
 
@@ -177,7 +177,7 @@ int cmd_volume_backup(int argc, char **argv)
     int r = sh_volume_file_open(&f, c.args[0], false, &err);
     cleanup_close int to = r ? -1 : open(c.args[1], O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (!r && to < 0)
-        r = sh_fail_errno(&err, -errno, "cannot make %s", c.args[1]);
+        r = sh_fail_errno(&err, -errno, "cannot create %s", c.args[1]);
     if (!r && (r = sh_volume_copy_file(f.fd, to, f.size))) {
         sh_fail_errno(&err, r, "cannot copy %s to %s", c.args[0], c.args[1]);
         unlink(c.args[1]);

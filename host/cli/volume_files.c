@@ -133,9 +133,11 @@ static int remove_file(const char *path, bool force, struct sh_error *err)
     if (stat(path, &s.st))
         return force && errno == ENOENT
                    ? 0
-                   : sh_fail_errno(err, -errno, "cannot look at the volume %s", path);
+                   : sh_fail_errno(err, -errno, "cannot read the attributes of the volume %s",
+                                   path);
     if (!S_ISREG(s.st.st_mode))
-        return sh_fail(err, -EINVAL, "%s is no file; a device's contents are yours to erase", path);
+        return sh_fail(err, -EINVAL, "%s is not a file; a device's contents are yours to erase",
+                       path);
     int r = sh_volume_file_open(&f, path, true, err);
     if (!r && !force)
         r = each_of_instances(match_volume, &s, err);
@@ -183,7 +185,7 @@ static int put_back(const struct sh_volume_file *from, const char *path, struct 
     cleanup_free char *beside = sh_format("%s.new", path);
     cleanup_close int to = open(beside, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (to < 0)
-        return sh_fail_errno(err, -errno, "cannot make %s", beside);
+        return sh_fail_errno(err, -errno, "cannot create %s", beside);
     int r = sh_volume_copy_file(from->fd, to, from->size);
     if (!r && rename(beside, path))
         r = -errno;
@@ -216,7 +218,7 @@ int cmd_volume_restore(int argc, char **argv)
     bool there = !access(c.args[1], F_OK);
     int r = key ? check_copy(c.args[0], key, &err) : 0;
     if (!r && there && !force)
-        r = sh_fail(&err, -EEXIST, "%s is there already; -f replaces it", c.args[1]);
+        r = sh_fail(&err, -EEXIST, "%s already exists; -f replaces it", c.args[1]);
     if (!r)
         r = sh_volume_file_open(&from, c.args[0], false, &err);
     if (!r && there) /* locked: no shelter uses it */

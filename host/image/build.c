@@ -185,7 +185,7 @@ static int check_host_mount(const struct sh_tree *tree, const struct sh_config_h
         if (!e)
             return 0;
         if (!S_ISDIR(e->inode->mode))
-            return sh_fail(err, -ENOTDIR, "--mount %s: %.*s is no folder in the image", m->path,
+            return sh_fail(err, -ENOTDIR, "--mount %s: %.*s is not a folder in the image", m->path,
                            (int)(p + n - m->path), m->path);
         at = e->inode;
         p += n;
@@ -228,7 +228,7 @@ static int write_root(struct sh_tree *tree, int dir_fd, struct sh_progress *prog
         return -ENOSPC;
     cleanup_close int fd = openat(dir_fd, "root.img", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (fd < 0)
-        return sh_fail_errno(err, -errno, "cannot make the root image in the store");
+        return sh_fail_errno(err, -errno, "cannot create the root image in the store");
     int r = sh_erofs_write(tree, fd, progress, &result, err);
     if (r)
         return r;
@@ -253,7 +253,7 @@ static int write_data(const struct sh_config *config, size_t number, struct sh_w
     cleanup_close int fd =
         r ? -1 : openat(work->dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (!r && fd < 0)
-        r = sh_fail_errno(err, -errno, "cannot make %s in the store", name);
+        r = sh_fail_errno(err, -errno, "cannot create %s in the store", name);
     if (!r)
         r = sh_erofs_write(&tree, fd, progress, &result, err);
     sh_tree_free(&tree);

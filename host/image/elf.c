@@ -117,7 +117,7 @@ int sh_elf_parse(const uint8_t *data, size_t size, const char *name, struct sh_e
                        name);
     uint64_t sections = (uint64_t)f.head.e_shnum * f.head.e_shentsize;
     if (f.head.e_shoff && (f.head.e_shoff > size || sections > size - f.head.e_shoff))
-        return sh_fail(err, -EINVAL, "%s is cut off", name);
+        return sh_fail(err, -EINVAL, "%s is truncated", name);
     elf->program = f.head.e_type == ET_EXEC || f.head.e_entry;
     int r = 0;
     for (unsigned i = 0; !r && i < f.head.e_phnum; i++) {
@@ -129,7 +129,7 @@ int sh_elf_parse(const uint8_t *data, size_t size, const char *name, struct sh_e
                 r = report_broken(&f, err);
         } else if (p.p_type == PT_LOAD && p.p_filesz &&
                    (p.p_offset > size || p.p_filesz > size - p.p_offset)) {
-            r = sh_fail(err, -EINVAL, "%s is cut off", name);
+            r = sh_fail(err, -EINVAL, "%s is truncated", name);
         } else if (p.p_type == PT_DYNAMIC) {
             r = read_dynamic(&f, &p, elf, err);
         }

@@ -61,7 +61,7 @@ static int next_member(struct loader *l, const char *name, uint64_t max, uint64_
     struct archive_entry *e;
     int a = archive_read_next_header(l->archive, &e);
     if (a == ARCHIVE_EOF)
-        return sh_fail(l->err, -EBADMSG, "%s is cut off or not a saved image: %s is missing",
+        return sh_fail(l->err, -EBADMSG, "%s is truncated or not a saved image: %s is missing",
                        l->name, name);
     if (a < ARCHIVE_WARN)
         return archive_failed(l);
@@ -99,7 +99,7 @@ static int copy_member(struct loader *l, const char *name, uint64_t want)
     if (r)
         return r;
     if (want && size != want)
-        return sh_fail(l->err, -EBADMSG, "%s is refused: its %s is cut off", l->name, name);
+        return sh_fail(l->err, -EBADMSG, "%s is refused: its %s is truncated", l->name, name);
     cleanup_free char *what = sh_format("%s: %s", l->name, name);
     r = sh_budget_claim(&l->budget, size, size, what, l->err);
     if (r)
@@ -155,7 +155,7 @@ static int read_head(struct loader *l, char id[SH_ID_TEXT_SIZE], struct sh_strin
         const char *name = cJSON_GetStringValue(tag);
         cleanup_free char *full = name ? sh_tag_full(name, &ignored) : NULL;
         if (!full || strcmp(full, name) || tags->count == TAGS_MAX)
-            return refuse_image(l, "its tags are not good");
+            return refuse_image(l, "its tags are not valid");
         sh_strings_add(tags, full);
     }
     return 0;

@@ -17,7 +17,7 @@ int sh_tree_init(struct sh_tree *t, int dir_fd, struct sh_error *err)
     *t = (struct sh_tree){.layer = 1};
     t->spool_fd = openat(dir_fd, "spool", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (t->spool_fd < 0)
-        return sh_fail_errno(err, -errno, "cannot make a temporary file in the store");
+        return sh_fail_errno(err, -errno, "cannot create a temporary file in the store");
     unlinkat(dir_fd, "spool", 0);
     t->root = sh_tree_inode(t, S_IFDIR | 0755);
     t->root->parent = t->root;

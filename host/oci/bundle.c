@@ -133,7 +133,7 @@ static int read_texts(const cJSON *list, const char *name, const char *field,
     cJSON_ArrayForEach(item, list)
     {
         if (!cJSON_IsString(item))
-            return bad_field(err, name, field, "has an entry that is no string");
+            return bad_field(err, name, field, "has an entry that is not a string");
         sh_strings_add(out, item->valuestring);
     }
     return 0;
@@ -233,7 +233,7 @@ int oci_json_read(const char *path, cJSON **json, struct sh_error *err)
         return 0;
     cJSON_Delete(*json);
     *json = NULL;
-    return sh_fail(err, -EINVAL, "%s is not valid JSON: it is no object", path);
+    return sh_fail(err, -EINVAL, "%s is not valid JSON: it is not an object", path);
 }
 
 int oci_process_file(const char *path, struct oci_process *p, struct sh_error *err)
@@ -424,7 +424,7 @@ static int read_fields(struct oci_bundle *b, struct sh_error *err)
     cJSON_ArrayForEach(annotation, oci_object(b->json, "annotations"))
     {
         if (!r && !cJSON_IsString(annotation))
-            r = bad_field(err, b->path, "annotations", "has one that is no text");
+            r = bad_field(err, b->path, "annotations", "has one that is not text");
     }
     if (r)
         return r;

@@ -107,7 +107,7 @@ int oci_cgroup_find(const char *path, const char *id, bool systemd, cJSON **grou
                                          : sh_strdup(path);
     *groups = cJSON_CreateArray();
     if (!is_safe(below))
-        return sh_fail(err, -EINVAL, "the cgroup path '%s' leads out of the hierarchy", below);
+        return sh_fail(err, -EINVAL, "the cgroup path '%s' leaves the hierarchy", below);
     FILE *mounts = setmntent("/proc/self/mounts", "re");
     for (struct mntent *m; mounts && (m = getmntent(mounts));) {
         if (strcmp(m->mnt_type, "cgroup") && strcmp(m->mnt_type, "cgroup2"))
@@ -132,7 +132,7 @@ int oci_cgroup_make(cJSON *groups, bool must, struct sh_error *err)
             i++;
     }
     if (must && code && !cJSON_GetArraySize(groups))
-        return sh_fail_errno(err, code, "cannot make the container's cgroup");
+        return sh_fail_errno(err, code, "cannot create the container's cgroup");
     return 0;
 }
 

@@ -24,7 +24,7 @@ int oci_console_open(const char *socket_path, uint16_t rows, uint16_t columns, s
         return sh_fail_errno(err, -errno, "cannot connect to the console socket %s", socket_path);
     cleanup_close int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (master < 0 || grantpt(master) || unlockpt(master) || ptsname_r(master, name, sizeof(name)))
-        return sh_fail_errno(err, -errno, "cannot make a terminal");
+        return sh_fail_errno(err, -errno, "cannot create a terminal");
     if (rows && columns)
         ioctl(master, TIOCSWINSZ, &size);
     int slave = open(name, O_RDWR); /* ours as the session's, since it has none */
@@ -32,7 +32,7 @@ int oci_console_open(const char *socket_path, uint16_t rows, uint16_t columns, s
         return sh_fail_errno(err, -errno, "cannot open the terminal %s", name);
     int r = sh_send_with_fd(fd, name, strlen(name), master);
     if (r)
-        return sh_fail_errno(err, r, "cannot hand the terminal to %s", socket_path);
+        return sh_fail_errno(err, r, "cannot pass the terminal to %s", socket_path);
     ioctl(slave, TIOCSCTTY, 0);
     for (int i = 0; i <= 2; i++)
         dup2(slave, i);

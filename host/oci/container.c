@@ -62,7 +62,7 @@ int oci_container_create(const struct oci_runtime *rt, const char *id, struct oc
         r = sh_make_dirs(rt->root, 0711, err);
     if (!r && mkdir(c->path, 0711))
         r = errno == EEXIST ? sh_fail(err, -EEXIST, "container with id exists: %s", id)
-                            : sh_fail_errno(err, -errno, "cannot make %s", c->path);
+                            : sh_fail_errno(err, -errno, "cannot create %s", c->path);
     if (!r)
         r = open_folder(c, err);
     return r ? r : lock_container(c, err);

@@ -195,7 +195,7 @@ static int convert_once(struct sh_store *store, const struct oci_bundle *b, cons
                         const char *tag, struct sh_error *err)
 {
     if (mkdirat(store->dir_fd, "oci", 0700) && errno != EEXIST)
-        return sh_fail_errno(err, -errno, "cannot make the folder oci in the store");
+        return sh_fail_errno(err, -errno, "cannot create the folder oci in the store");
     cleanup_free char *name = sh_format("oci/%s", key);
     cleanup_close int fd = openat(store->dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0 || flock(fd, LOCK_EX))

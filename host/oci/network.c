@@ -127,7 +127,7 @@ int oci_network_tap(const struct oci_network *n, struct sh_error *err)
                        "another machine has this network namespace's interface: a pod holds one "
                        "machine, or any number of enclaves (annotation io.shelter.tee)");
     if (code)
-        return sh_fail_errno(err, code, "cannot make a TAP device");
+        return sh_fail_errno(err, code, "cannot create a TAP device");
     code = set_up(TAP_NAME, n->name);
     if (code)
         return sh_fail_errno(err, code, "cannot set up the TAP device");

@@ -57,8 +57,9 @@ static int join_network(const struct oci_bundle *b, struct sh_error *err)
     if (!b->own_network)
         return 0;
     if (!b->network_path)
-        return unshare(CLONE_NEWNET) ? sh_fail_errno(err, -errno, "cannot make a network namespace")
-                                     : 0;
+        return unshare(CLONE_NEWNET)
+                   ? sh_fail_errno(err, -errno, "cannot create a network namespace")
+                   : 0;
     cleanup_close int fd = open(b->network_path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || setns(fd, CLONE_NEWNET))
         return sh_fail_errno(err, -errno, "cannot join the network namespace %s", b->network_path);
@@ -104,11 +105,11 @@ static int set_size(struct sh_run_options *o, const struct oci_bundle *b, struct
     if (kata && !sh_parse_number(kata, 1, UINT32_MAX, &number))
         o->memory = number << 20;
     if (memory && sh_parse_size(memory, &o->memory))
-        return sh_fail(err, -EINVAL, "annotation io.shelter.memory: '%s' is no size", memory);
+        return sh_fail(err, -EINVAL, "annotation io.shelter.memory: '%s' is not a size", memory);
     if (!cpus)
         cpus = oci_annotation(b, "io.katacontainers.config.hypervisor.default_vcpus");
     if (cpus && sh_parse_number(cpus, 1, SH_LAUNCH_CPUS_MAX, &number))
-        return sh_fail(err, -EINVAL, "annotation for CPUs: '%s' is no count from 1 to %u", cpus,
+        return sh_fail(err, -EINVAL, "annotation for CPUs: '%s' is not a count from 1 to %u", cpus,
                        SH_LAUNCH_CPUS_MAX);
     if (cpus)
         o->cpus = (uint32_t)number;
@@ -345,9 +346,9 @@ int oci_process_create(const struct oci_start *s, pid_t *pid, int *go_fd, char *
 {
     int report[2], go[2];
     if (mkfifoat(s->container->dir_fd, "start", 0600))
-        return sh_fail_errno(err, -errno, "cannot make a FIFO in %s", s->container->path);
+        return sh_fail_errno(err, -errno, "cannot create a FIFO in %s", s->container->path);
     if (pipe2(report, O_CLOEXEC) || pipe2(go, O_CLOEXEC))
-        return sh_fail_errno(err, -errno, "cannot make a pipe");
+        return sh_fail_errno(err, -errno, "cannot create a pipe");
     cleanup_close int report_fd = report[0];
     cleanup_close int mine = go[1];
     fflush(NULL);
@@ -435,7 +436,7 @@ int oci_process_exec(const struct oci_container *c, const struct oci_process *p,
     if (r)
         return r;
     if (pipe2(report, O_CLOEXEC))
-        return sh_fail_errno(err, -errno, "cannot make a pipe");
+        return sh_fail_errno(err, -errno, "cannot create a pipe");
     cleanup_close int report_fd = report[0];
     fflush(NULL);
     *pid = fork();

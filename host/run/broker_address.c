@@ -13,7 +13,7 @@
 static char *report_wrong(const char *text, const char *why, struct sh_error *err)
 {
     sh_fail(err, -EINVAL,
-            "'%s' is no attestation address (%s); give host, host:port, [IPv6]:port or a URL%s",
+            "'%s' is not an attestation address (%s); give host, host:port, [IPv6]:port or a URL%s",
             text, why, !strcmp(text, "t") ? " (there is no -it)" : "");
     return NULL;
 }
@@ -80,7 +80,7 @@ char *sh_broker_url(const char *text, bool from_vm, struct sh_error *err)
         port = close[1] ? close + 2 : NULL;
         v6 = true;
         if (!is_ipv6(host))
-            return report_wrong(text, "between the brackets is no IPv6 address", err);
+            return report_wrong(text, "there is no IPv6 address between the brackets", err);
     } else if ((port = strchr(host, ':'))) {
         *port++ = 0;
     }

@@ -44,7 +44,7 @@ int sh_control_connect(const struct sh_instance *instance, struct sh_error *err)
     address_of(instance->dir_fd, &a);
     cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
-        return sh_fail_errno(err, -errno, "cannot make a socket");
+        return sh_fail_errno(err, -errno, "cannot create a socket");
     for (int attempt = 0; connect(fd, (struct sockaddr *)&a, sizeof(a)); attempt++) {
         if (errno == EINTR)
             continue;
@@ -76,7 +76,7 @@ int sh_control_listen(int dir_fd, struct sh_error *err)
     unlinkat(dir_fd, SH_CONTROL_SOCKET, 0);
     cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) || listen(fd, 64))
-        return sh_fail_errno(err, -errno, "cannot make the instance's control socket");
+        return sh_fail_errno(err, -errno, "cannot create the instance's control socket");
     return sh_take_fd(&fd);
 }
 
@@ -210,7 +210,7 @@ static int send_request(const struct sh_instance *instance, uint8_t type, const 
     if (r == 0)
         return sh_fail(err, -ESRCH, "instance %s ended before it answered", instance->config.name);
     if (frame.type != SH_FRAME_ANSWER && frame.type != SH_FRAME_EVIDENCE)
-        return sh_fail(err, -EBADMSG, "the supervisor of instance %s is of another version",
+        return sh_fail(err, -EBADMSG, "the supervisor of instance %s has another version",
                        instance->config.name);
     r = take_answer(&frame, answer, err);
     if (r)

@@ -30,7 +30,7 @@ int sh_copy_open(struct sh_copy_stream *s, const struct sh_instance *instance,
     if (s->fd < 0)
         return s->fd;
     r = sh_control_send(s->fd, &s->out);
-    return r ? sh_fail_errno(err, r, "cannot speak to the supervisor") : 0;
+    return r ? sh_fail_errno(err, r, "cannot talk to the supervisor") : 0;
 }
 
 static void keep_words(struct sh_copy_stream *s, const struct sh_frame_view *f)
@@ -120,7 +120,7 @@ int sh_copy_finish(struct sh_copy_stream *s, struct sh_error *err)
     if (r == -ETIMEDOUT)
         return sh_fail(err, r, "the instance does not answer");
     if (r)
-        return sh_fail_errno(err, r, "the instance's supervisor went away");
+        return sh_fail_errno(err, r, "the instance's supervisor ended unexpectedly");
     if (s->refusal.text[0]) {
         err->status = s->status;
         return sh_fail(err, -EIO, "%s", s->refusal.text);

@@ -54,7 +54,7 @@ void sh_instance_close(struct sh_instance *i)
 static int open_folder(struct sh_store *store, bool lock, int *lock_fd, struct sh_error *err)
 {
     if (mkdirat(store->dir_fd, "instances", 0700) && errno != EEXIST)
-        return sh_fail_errno(err, -errno, "cannot make %s/instances", store->path);
+        return sh_fail_errno(err, -errno, "cannot create %s/instances", store->path);
     int fd = openat(store->dir_fd, "instances", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return sh_fail_errno(err, -errno, "cannot open %s/instances", store->path);
@@ -148,7 +148,7 @@ static int choose_name(int folder_fd, struct sh_instance_config *config, struct 
     int r = list_folder(folder_fd, &ids, err);
     if (!r && config->name && find_name(folder_fd, &ids, config->name, other))
         r = sh_fail(err, -EEXIST,
-                    "the name '%s' is taken by instance %.12s; 'shelter rm %s' frees it, or choose "
+                    "the name '%s' is used by instance %.12s; 'shelter rm %s' frees it, or choose "
                     "another --name",
                     config->name, other, config->name);
     for (unsigned attempt = 0; !r && !config->name; attempt++) {
@@ -192,7 +192,7 @@ static int make_folder(int folder_fd, struct sh_instance_config *config, struct 
     char half[sizeof(HALF_MADE) + SH_INSTANCE_ID_SIZE];
     snprintf(half, sizeof(half), HALF_MADE "%s", config->id);
     if (mkdirat(folder_fd, half, 0700))
-        return sh_fail_errno(err, -errno, "cannot make the folder of the instance");
+        return sh_fail_errno(err, -errno, "cannot create the folder of the instance");
     i->dir_fd = openat(folder_fd, half, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int r = i->dir_fd < 0 ? -errno : sh_instance_lock(i, lock_fd);
     if (!r) {

@@ -53,7 +53,7 @@ int sh_port_parse(const char *text, struct sh_port *port, struct sh_error *err)
         if (!address || bracket[1] || set_address(port, AF_INET6, copy + 1))
             return sh_fail(err, -EINVAL, "-p %s: write [IPv6]:[HOSTPORT]:GUESTPORT", text);
     } else if (address && *address && set_address(port, AF_INET, address)) {
-        return sh_fail(err, -EINVAL, "-p %s: '%s' is no IPv4 address", text, address);
+        return sh_fail(err, -EINVAL, "-p %s: '%s' is not an IPv4 address", text, address);
     }
     if ((host && *host && sh_parse_port(host, 0, &port->host_port)) ||
         sh_parse_port(guest, 1, &port->guest_port))
@@ -78,7 +78,7 @@ static int check_one(struct sh_port *p, struct sh_error *err)
     cleanup_close int fd =
         socket(a.sin6_family, (p->udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
     if (fd < 0)
-        return sh_fail_errno(err, -errno, "cannot make a socket");
+        return sh_fail_errno(err, -errno, "cannot create a socket");
     int one = 1;
     if (!p->udp)
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
@@ -130,10 +130,10 @@ int sh_mount_parse(const char *text, struct sh_mount *mount, struct sh_error *er
         *mode++ = 0;
         mount->read_only = !strcmp(mode, "ro");
         if (!mount->read_only && strcmp(mode, "rw"))
-            return sh_fail(err, -EINVAL, "-v %s: after the target may stand ro or rw", text);
+            return sh_fail(err, -EINVAL, "-v %s: only ro or rw may follow the target", text);
     }
     if (!strcmp(target, "/"))
-        return sh_fail(err, -EINVAL, "-v %s: a folder cannot take the place of the root", text);
+        return sh_fail(err, -EINVAL, "-v %s: a folder cannot replace the root", text);
     struct stat st;
     char *source = realpath(copy, NULL);
     if (!source || stat(source, &st) || !S_ISDIR(st.st_mode)) {

@@ -158,7 +158,7 @@ static int describe_launch(const struct sh_run_options *o, const struct sh_setti
     l->cpus = o->cpus ? o->cpus : built->cpus ? built->cpus : SH_LAUNCH_CPUS_DEFAULT;
     l->debug = o->debug;
     if (l->memory < SH_LAUNCH_MEMORY_MIN)
-        return sh_fail(err, -EINVAL, "too little memory; a shelter needs at least %lluM: use -m",
+        return sh_fail(err, -EINVAL, "too little memory; an instance needs at least %lluM: use -m",
                        SH_LAUNCH_MEMORY_MIN >> 20);
     for (size_t i = 0; i < o->port_count; i++)
         sh_strings_addf(&l->ports, SH_LAUNCH_PORT_FORMAT,
@@ -234,7 +234,7 @@ static int describe_spec(struct sh_prepared *p, const struct sh_backend *backend
     if (c->tty)
         sh_terminal_size(&p->spec.rows, &p->spec.columns);
     if (sh_unhex(p->spec.manifest_digest, 48, p->image.id))
-        return sh_fail(err, -EBADMSG, "image id '%s' is no digest", p->image.id);
+        return sh_fail(err, -EBADMSG, "image id '%s' is not a digest", p->image.id);
     (void)sh_unhex(p->spec.launch_digest, 48, c->launch_digest);
     return 0;
 }
@@ -357,7 +357,7 @@ int sh_prepare_again(struct sh_store *store, struct sh_instance *instance, struc
     const struct sh_backend *backend;
     int r = sh_instance_lock(&p->instance, &p->lock_fd);
     if (r)
-        return sh_fail(err, r, "instance %s runs already", c->name);
+        return sh_fail(err, r, "instance %s is already running", c->name);
     r = sh_image_open(store, c->image, &p->image, err);
     p->image_open = !r;
     if (!r)

@@ -403,7 +403,7 @@ static int start_network(struct supervisor *s, struct sh_error *err)
         return 0;
     int r = socket_pair(&fd, &spec->network_fd);
     if (r)
-        return sh_fail_errno(err, r, "cannot make a socket pair");
+        return sh_fail_errno(err, r, "cannot create a socket pair");
     r = spec->backend->start_network(spec, fd, &s->network, err);
     close(fd);
     return r;
@@ -417,7 +417,7 @@ static int start_child(struct supervisor *s, struct sh_error *err)
     if (!r && spec->backend->serve)
         r = socket_pair(&s->service_fd, &spec->service_fd);
     if (r)
-        return sh_fail_errno(err, r, "cannot make a socket pair");
+        return sh_fail_errno(err, r, "cannot create a socket pair");
     r = start_network(s, err);
     if (!r)
         r = sh_volumes_open(spec, err);
@@ -493,7 +493,7 @@ int sh_supervisor_start(struct sh_launch_plan *plan, bool attach, bool input, in
 {
     int fds[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
-        return sh_fail_errno(err, -errno, "cannot make a socket pair");
+        return sh_fail_errno(err, -errno, "cannot create a socket pair");
     fflush(NULL);
     pid_t pid = fork();
     if (pid == 0) {

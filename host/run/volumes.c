@@ -25,7 +25,7 @@ int sh_volume_parse(const char *text, struct sh_strings *volumes, struct sh_erro
         return sh_fail(err, -EINVAL, "-v %s: write NAME:FILE for a volume", text);
     for (size_t i = 0; i < volumes->count; i++)
         if (!strncmp(volumes->v[i], text, n) && volumes->v[i][n] == '=')
-            return sh_fail(err, -EEXIST, "-v %s: that volume has a file already", text);
+            return sh_fail(err, -EEXIST, "-v %s: that volume already has a file", text);
     cleanup_free char *here = *file == '/' ? NULL : getcwd(NULL, 0);
     sh_strings_addf(volumes, "%.*s=%s%s%s", (int)n, text, here ? here : "", here ? "/" : "", file);
     return 0;
@@ -40,7 +40,7 @@ static int open_disk(const char *file, struct sh_volume_disk *d, struct sh_error
     if (fd < 0)
         return sh_fail_errno(err, -errno, "the volume's file %s cannot be opened", file);
     if (!sh_volume_lock(fd, d->read_only))
-        return sh_fail(err, -EBUSY, "the volume's file %s is used by another shelter", file);
+        return sh_fail(err, -EBUSY, "the volume's file %s is in use by another instance", file);
     if (fstat(fd, &st) || !(S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)))
         return sh_fail(err, -EINVAL, "%s is neither a file nor a block device", file);
     d->device = S_ISBLK(st.st_mode);
@@ -77,7 +77,7 @@ static int make_file(const struct sh_volume *v, const char *file, struct sh_erro
                        file);
     cleanup_close int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0 || ftruncate(fd, (off_t)v->size))
-        return sh_fail_errno(err, -errno, "cannot make the volume's file %s", file);
+        return sh_fail_errno(err, -errno, "cannot create the volume's file %s", file);
     return 0;
 }
 
@@ -90,7 +90,7 @@ int sh_volumes_match(const struct sh_settings *s, const struct sh_strings *given
         while (k < given->count && (strncmp(given->v[k], v->name, n) || given->v[k][n] != '='))
             k++;
         if (k == given->count)
-            return sh_fail(err, -EINVAL, "the image has a volume %s; say where it lies: -v %s:FILE",
+            return sh_fail(err, -EINVAL, "the image has a volume %s; name its file: -v %s:FILE",
                            v->name, v->name);
         int r = make_file(v, given->v[k] + n + 1, err);
         if (r)

@@ -78,7 +78,7 @@ int sgx_image_open(struct sgx_image *image, const void *data, size_t size, struc
     *image = (struct sgx_image){.data = data, .size = size, .start = SH_ENCLAVE_IMAGE};
     unsigned tcs = 0, identity = 0;
     if (size > SGX_IMAGE_SIZE_MAX || (uint64_t)data % 8 || !header_is_good(image))
-        return sh_fail(err, -EINVAL, "base/enclave is no enclave of Shelter's");
+        return sh_fail(err, -EINVAL, "base/enclave is not an enclave of Shelter's");
     uint64_t last = image->end = image->start;
     image->entry = elf_header(image)->e_entry;
     for (unsigned i = 0; i < elf_header(image)->e_phnum; i++) {
@@ -99,7 +99,7 @@ int sgx_image_open(struct sgx_image *image, const void *data, size_t size, struc
         identity += (p->p_flags & SH_SEGMENT_IDENTITY) != 0;
     }
     if (tcs != 1 || identity != 1)
-        return sh_fail(err, -EINVAL, "base/enclave is no enclave of Shelter's");
+        return sh_fail(err, -EINVAL, "base/enclave is not an enclave of Shelter's");
     return 0;
 }
 

@@ -142,7 +142,7 @@ int sgx_sign(struct sgx_sigstruct *css, const struct sgx_sign_params *p, EVP_PKE
     css->isv_prod_id = p->isv_prod_id;
     css->isv_svn = p->isv_svn;
     if (!date_is_good(p->date))
-        return sh_fail(err, -EINVAL, "the enclave's signing date %08x is no date", p->date);
+        return sh_fail(err, -EINVAL, "the enclave's signing date %08x is not a date", p->date);
     if (!key_fits(key))
         return sh_fail(err, -EINVAL, "an enclave is signed with RSA-3072 and exponent 3 only");
     if (key_number(key, OSSL_PKEY_PARAM_RSA_N, css->modulus) != 0 || rsa_sign(css, key) != 0 ||

@@ -52,7 +52,8 @@ char *sh_base_find(const char *given, struct sh_error *err)
         free(path);
     }
     sh_fail(err, -ENOENT,
-            "the guest kernel is not built; run 'make tools' in Shelter's folder, or give --base");
+            "the guest kernel has not been built; run 'make tools' in Shelter's folder, or give "
+            "--base");
     return NULL;
 }
 
@@ -139,7 +140,7 @@ static int copy_sbom(const char *from, int dir_fd, struct sh_error *err)
 int sh_base_copy(const char *from, int store_fd, int dir_fd, struct sh_error *err)
 {
     if (mkdirat(dir_fd, "base", 0755))
-        return sh_fail_errno(err, -errno, "cannot make a folder in the store");
+        return sh_fail_errno(err, -errno, "cannot create a folder in the store");
     for (size_t i = 0; i < SH_BASE_COUNT; i++) {
         uint8_t digest[48];
         cleanup_free char *source = sh_format("%s/%s", from, sh_base_names[i]);

@@ -38,7 +38,7 @@ int sh_signature_make(const struct sh_store *store, int dir_fd, const char *key_
     if (key_path && access(key_path, R_OK))
         return sh_fail_errno(err, -errno, "cannot read the enclave key %s", key_path);
     if (sh_unhex(identity, sizeof(identity), id))
-        return sh_fail(err, -EINVAL, "internal error: '%s' is no image id", id);
+        return sh_fail(err, -EINVAL, "internal error: '%s' is not an image id", id);
     int r = sh_read_file(dir_fd, "base/enclave", SGX_IMAGE_SIZE_MAX, &data, &size, err);
     if (!r)
         r = sgx_image_open(&image, data, size, err);

@@ -180,7 +180,8 @@ int sh_sink_copy(struct sh_sink *s, int from_fd, uint64_t offset, uint64_t size,
 int sh_sink_finish(struct sh_sink *s, struct sh_error *err)
 {
     if (sh_sink_at(s) != s->verity.data_blocks * SH_VERITY_BLOCK)
-        return sh_fail(err, -EPROTO, "the root image came out at another size than laid out");
+        return sh_fail(err, -EPROTO,
+                       "internal error: the root image has another size than planned");
     int r = flush_blocks(s, err);
     for (unsigned i = 0; !r && i < s->verity.level_count; i++)
         if (s->level[i].fill)
@@ -209,7 +210,7 @@ int sh_verity_file(int fd, uint64_t data_blocks, bool check_tree, uint8_t root[S
     uint64_t left = data_blocks * SH_VERITY_BLOCK, offset = 0;
     if (!r && check_tree &&
         lseek(fd, 0, SEEK_END) != (off_t)(s.verity.total_blocks * SH_VERITY_BLOCK))
-        r = sh_fail(err, -EBADMSG, "the root image is cut off or too long");
+        r = sh_fail(err, -EBADMSG, "the root image is truncated or too long");
     while (!r && left) {
         size_t n = left < SH_SINK_BUFFER ? (size_t)left : SH_SINK_BUFFER;
         r = sh_pread_all(fd, s.buffer, n, (off_t)offset);

@@ -31,7 +31,7 @@ int sh_store_open(struct sh_store *store, struct sh_error *err)
     static const char *const folders[] = {"images", "tags", "instances", "tmp"};
     for (size_t i = 0; !r && i < sizeof(folders) / sizeof(folders[0]); i++)
         if (mkdirat(store->dir_fd, folders[i], 0700) && errno != EEXIST)
-            r = sh_fail_errno(err, -errno, "cannot make a folder in the store %s", store->path);
+            r = sh_fail_errno(err, -errno, "cannot create a folder in the store %s", store->path);
     if (r)
         sh_store_close(store);
     return r;

@@ -68,7 +68,7 @@ int sh_work_begin(struct sh_store *store, struct sh_work *work, struct sh_error 
     if (!mkdirat(store->dir_fd, work->name, 0755))
         work->dir_fd = openat(store->dir_fd, work->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (work->dir_fd < 0 || flock(work->dir_fd, LOCK_EX | LOCK_NB))
-        return sh_fail_errno(err, -errno, "cannot make a temporary folder in the store %s",
+        return sh_fail_errno(err, -errno, "cannot create a temporary folder in the store %s",
                              store->path);
     list_names(work);
     sh_interrupt_remove(store->dir_fd, (const char *const *)work->names.v);

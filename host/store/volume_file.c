@@ -99,7 +99,7 @@ int sh_volume_key(const char *file, uint8_t key[VOLUME_KEY_SIZE], struct sh_erro
     if (n < 0)
         return sh_fail_errno(err, -errno, "cannot read the key %s", file);
     if (n != VOLUME_KEY_SIZE)
-        return sh_fail(err, -EINVAL, "the key %s has not %u bytes", file, VOLUME_KEY_SIZE);
+        return sh_fail(err, -EINVAL, "the key %s is not %u bytes long", file, VOLUME_KEY_SIZE);
     memcpy(key, more, VOLUME_KEY_SIZE);
     explicit_bzero(more, sizeof(more));
     return 0;
@@ -126,12 +126,13 @@ int sh_volume_file_open(struct sh_volume_file *f, const char *path, bool write,
     if (f->fd < 0)
         return sh_fail_errno(err, -errno, "cannot open the volume %s", path);
     if (!sh_volume_lock(f->fd, !write))
-        return sh_fail(err, -EBUSY, "the volume %s is in use; stop the shelter that has it", path);
+        return sh_fail(err, -EBUSY, "the volume %s is in use; stop the instance that uses it",
+                       path);
     if (fstat(f->fd, &st))
-        return sh_fail_errno(err, -errno, "cannot look at %s", path);
+        return sh_fail_errno(err, -errno, "cannot read the attributes of %s", path);
     f->size = (uint64_t)st.st_size;
     if (S_ISBLK(st.st_mode) && ioctl(f->fd, BLKGETSIZE64, &f->size))
-        return sh_fail_errno(err, -errno, "cannot ask for the size of %s", path);
+        return sh_fail_errno(err, -errno, "cannot read the size of %s", path);
     f->memory = aligned_alloc(BLOCK, VOLUME_MEMORY);
     return f->memory ? 0 : sh_fail(err, -ENOMEM, "no memory");
 }
@@ -203,7 +204,7 @@ static int write_anew(struct sh_volume_file *f, const char *path, const char *ke
     volume_info(f->volume, &i);
     cleanup_close int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0 || ftruncate(fd, (off_t)f->size))
-        return sh_fail_errno(err, -errno, "cannot make %s", path);
+        return sh_fail_errno(err, -errno, "cannot create %s", path);
     int r = sh_volume_file_open(&to, path, true, err);
     if (!r)
         r = sh_volume_file_format(&to, key_file, i.name, err);
@@ -221,7 +222,7 @@ int sh_volume_rewrite(struct sh_volume_file *f, const char *key_file, struct sh_
     cleanup_free char *path = name_beside(f->path);
     if (fstat(f->fd, &st) || !S_ISREG(st.st_mode))
         return sh_fail(err, -EINVAL,
-                       "%s is no file: copy it to one first ('shelter volume backup')", f->path);
+                       "%s is not a file: copy it to one first ('shelter volume backup')", f->path);
     int r = write_anew(f, path, key_file, err);
     if (!r && (chmod(path, st.st_mode & 0777) ||
                (!geteuid() && chown(path, st.st_uid, st.st_gid)) || rename(path, f->path)))

@@ -120,7 +120,7 @@ try:
     browser.go(console)
     browser.type("#credential", "sba_" + "x" * 43)
     browser.click("#login")
-    same("a wrong credential", browser.text("#refused"), ["This is no operator's credential."])
+    same("a wrong credential", browser.text("#refused"), ["This is not an operator's credential."])
     log_in("rita")
     same("attested now", browser.text("#attested tbody tr td:nth-child(-n+3)"), ["app", "tdx", "UpToDate"])
     same("the style sheet counts", browser.script("return getComputedStyle(document.querySelector('table')).borderCollapse"), "collapse")

@@ -335,7 +335,7 @@ bad "nothing" 'nothing to build'
 bad "a script" 'not a Linux program' -f tests/run
 bad "no such file" 'No such file' -f "$T/none"
 head -c 20000 "$true" >"$T/cut"
-bad "a cut program" 'cut off' -f "$T/cut"
+bad "a cut program" 'truncated' -f "$T/cut"
 bad "a tag" 'not a good tag' -t 'A B' -f "$true"
 bad "a policy" 'not a policy' --allow all -f "$true"
 bad "an open quote" 'not closed' -c "a 'b" -f "$true"

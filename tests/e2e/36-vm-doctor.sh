@@ -29,7 +29,7 @@ if [ "$(id -u)" = 0 ] && mkdir -p "$T/readonly" && mount -t tmpfs -o size=1M non
     SHELTER_STORE=$T/readonly/store "$SHELTER" images >/dev/null
     mount -o remount,ro "$T/readonly"
     SHELTER_STORE=$T/readonly/store status "a store that cannot be written" 0 "$SHELTER" doctor
-    check "is told" grep -q -- '-- store .*nothing can be written into .*Read-only file system' "$T/out"
+    check "is told" grep -q -- '-- store .*is not writable.*Read-only file system' "$T/out"
     umount "$T/readonly"
 else
     skip "a read-only store: no mounts here"
@@ -78,7 +78,7 @@ check "a user without a terminal: nothing is installed" [ ! -e "$T/apt/called" ]
 # A QEMU that is none must neither hang nor crash it.
 printf '#!/bin/sh\necho nonsense\n' >"$T/qemu" && chmod +x "$T/qemu"
 SHELTER_QEMU=$T/qemu status "a QEMU that is none" 0 "$SHELTER" doctor
-check "a QEMU that is none: says so" grep -q 'does not tell its version' "$T/out"
+check "a QEMU that is none: says so" grep -q 'does not report its version' "$T/out"
 status "wrong option" 125 "$SHELTER" doctor --frob
 one_line "wrong option: in one line" "frob"
 # /dev/kvm may open where no guest boots: the answer of a real boot is remembered.

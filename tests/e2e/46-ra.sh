@@ -28,7 +28,7 @@ echo secret | "$SHELTER" broker add-resource a/b/c
 check "simulated TEEs need a switch" sh -c '! grep -q allow-simulated "/proc/$(cat "$0/ra/pid")/cmdline"' "$SHELTER_BROKER"
 status "a tag that moved" 0 "$SHELTER" tag other team/app
 status "is not registered silently" 125 sh ra.sh team/app
-check "which is said" grep -q "team/app:latest' already; --replace" "$T/err"
+check "which is said" grep -q "already has a [a-z]* 'team/app:latest'; --replace" "$T/err"
 status "but with --replace" 0 sh ra.sh --replace team/app
 until_true 10 grep -q 'a/b/c' "$T/follow" && ok "-f shows what happens" || not_ok "-f shows nothing"
 kill $follower 2>/dev/null

@@ -119,7 +119,7 @@ same "state after stop" "$(state bg)" "exited 143"
 status "wait on an ended one" 0 "$SHELTER" wait bg; same "wait prints the status" "$(cat "$T/out")" 143
 status "logs after the end" 0 "$SHELTER" logs bg; same "what it wrote is in the log" "$(cat "$T/out")" up
 status "start again" 0 "$SHELTER" start bg
-status "start what runs" 125 "$SHELTER" start bg; one_line "told" 'runs already'
+status "start what runs" 125 "$SHELTER" start bg; one_line "told" 'already running'
 status "rm of a running one is refused" 125 "$SHELTER" rm bg; one_line "told" 'is running'
 status "kill -s USR1 is refused by policy" 125 "$SHELTER" kill -s USR1 bg; one_line "told" '[-]-allow signal'
 status "exec is refused by policy" 126 "$SHELTER" exec bg ls; one_line "told" '[-]-allow exec'

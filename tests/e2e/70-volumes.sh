@@ -89,7 +89,7 @@ status "a volume that the image has not" 125 "${run[@]}" -i "$url" -v "data:$T/d
 pid=$!
 until_true 20 uses_disk_now
 status "... the second is refused" 125 "${on[@]}" look
-check "... told" grep -q "used by another shelter" "$T/err"
+check "... told" grep -q "in use by another instance" "$T/err"
 loader=$(uses_disk)
 kill -9 "$loader"
 wait $pid

@@ -15,7 +15,7 @@ check "create: sparse, but for its log" test "$(du -k "$T/disk" | cut -f 1)" -lt
 status "create: not over another file" 125 "${v[@]}" create "$T/disk" 64M
 status "create: not too small" 125 "${v[@]}" create "$T/small" 8M
 status "create: a key of 32 bytes" 125 "${v[@]}" create "$T/bad" 64M --key "$T/short"
-check "create: ... says so" grep -q "has not 32 bytes" "$T/err"
+check "create: ... says so" grep -q "is not 32 bytes long" "$T/err"
 status "create: without a key" 0 "${v[@]}" create "$T/empty" 16M
 status "an empty file is no volume yet" 125 "${v[@]}" check "$T/empty" --key "$T/key"
 status "inspect needs no key" 0 "${v[@]}" inspect "$T/disk"

@@ -113,7 +113,7 @@ check "... told" grep -q "its key does not open it" "$T/err"
 pid=$!
 until_true 60 sh -c "! flock -n '$T/disk' true"
 status "a second one is refused" 125 "$T/on" $vm box /bin/busybox true
-check "... told" grep -q "used by another shelter" "$T/err"
+check "... told" grep -q "in use by another instance" "$T/err"
 status "... an enclave too" 125 "$T/on" $enclave box /bin/busybox true
 child=$(uses_disk)
 [ -z "$child" ] || kill -9 "$child"

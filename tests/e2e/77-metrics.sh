@@ -38,7 +38,7 @@ cleanup_hooks+=('kill $server 2>/dev/null')
 check "metrics --listen: a unix socket" until_true 20 test -S "$T/socket"
 same "... its owner's" "$(stat -c %a "$T/socket")" 600
 status "... another beside it" 125 "$SHELTER" metrics --listen "unix:$T/socket"
-one_line "... is told" "somebody serves there"
+one_line "... is told" "the address is in use"
 ask() { curl -s -m 20 -o "$T/body" -w '%{http_code}' --unix-socket "$T/socket" "$@"; }
 same "... /healthz" "$(ask http://node/healthz)" 200
 same "... /metrics" "$(ask http://node/metrics)" 200

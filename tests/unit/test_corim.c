@@ -158,7 +158,7 @@ static void test_others(void **state)
     cJSON *top;
 
     refuse_bytes(BYTES("\xd2\x84"), "signed");
-    refuse_bytes(BYTES("{}"), "no CoRIM");
+    refuse_bytes(BYTES("{}"), "not a CoRIM");
     refuse_bytes(BYTES(NO_TRIPLES "\xa2\x00\xc1\x10\x01\xc1\x18\x20"), "not valid now");
     refuse_bytes(BYTES(NO_TRIPLES "\xa1\x01\x61x"), "not valid now");
     top = sv_corim_read(BYTES(NO_TRIPLES "\xa2\x00\xc1\x10\x01\xc1\x19\x04\x00"), 1000, why,

@@ -48,7 +48,7 @@ static bool is_hex(uint8_t c)
 static bool scan_unicode_escape(struct scan *s)
 {
     if (s->size - s->at < 5)
-        return refuse_text(s, "a string does not end");
+        return refuse_text(s, "a string is not closed");
     for (int i = 1; i <= 4; i++)
         if (!is_hex(s->text[s->at + (size_t)i]))
             return refuse_text(s, "an escape is malformed");
@@ -72,7 +72,7 @@ static bool scan_utf8(struct scan *s)
         good = !(t[0] == 0xe0 && t[1] < 0xa0) && !(t[0] == 0xed && t[1] > 0x9f) &&
                !(t[0] == 0xf0 && t[1] < 0x90) && !(t[0] == 0xf4 && t[1] > 0x8f);
     s->at += good ? n : 0;
-    return good || refuse_text(s, "a string is no UTF-8");
+    return good || refuse_text(s, "a string is not UTF-8");
 }
 
 // At the opening quotation mark.
@@ -102,7 +102,7 @@ static bool scan_string(struct scan *s)
             s->at++;
         }
     }
-    return refuse_text(s, "a string does not end");
+    return refuse_text(s, "a string is not closed");
 }
 
 static size_t skip_digits(struct scan *s)
@@ -145,7 +145,7 @@ static bool scan_literal(struct scan *s)
             return true;
         }
     }
-    return refuse_text(s, "this is no value");
+    return refuse_text(s, "this is not a value");
 }
 
 static bool scan_name(struct scan *s)
@@ -180,7 +180,7 @@ static bool scan_value(struct scan *s, bool *opened)
     if (!*opened)
         return scan_literal(s);
     if (s->depth == SV_JSON_DEPTH_MAX)
-        return refuse_text(s, "it is nested too deep");
+        return refuse_text(s, "it is nested too deeply");
     s->open[s->depth++] = (char)c;
     s->at++;
     return true;
@@ -203,7 +203,7 @@ static bool scan_end_of_value(struct scan *s)
         s->depth--;
     }
     skip_space(s);
-    return s->at == s->size ? false : refuse_text(s, "something stands behind the value");
+    return s->at == s->size ? false : refuse_text(s, "there is something after the value");
 }
 
 static bool scan_text(struct scan *s)
@@ -289,7 +289,7 @@ static cJSON *read_text(const void *text, size_t size, unsigned values_max, bool
     if (twin)
         snprintf(why, why_size, "the name \"%.40s\" stands twice in one object", twin);
     else
-        snprintf(why, why_size, failed ? "out of memory" : "it is no JSON");
+        snprintf(why, why_size, failed ? "out of memory" : "it is not JSON");
     cJSON_Delete(root);
     return NULL;
 }

@@ -31,13 +31,13 @@ cJSON *sb_refuse_store(struct sb_refusal *no, int rc, const char *what, const ch
 {
     if (rc == -EEXIST)
         return sb_refuse(no, 409, "exists",
-                         "the broker has a %s '%s' already; --replace changes it", what, name);
+                         "the broker already has a %s '%s'; --replace changes it", what, name);
     if (rc == -ENOENT)
         return sb_refuse(no, 404, "not-found",
                          "the broker has no %s '%s'; see 'shelter broker list'", what, name);
     if (rc == -ENOKEY)
         return sb_refuse(no, 409, "sealed",
-                         "the broker's resources are under a passphrase; name its file in "
+                         "the broker's resources are encrypted with a passphrase; name its file in "
                          "$SHELTER_BROKER_PASSPHRASE_FILE");
     if (rc == -EBADMSG)
         return sb_refuse(no, 500, "store", "the broker's database is damaged at the %s '%s'", what,

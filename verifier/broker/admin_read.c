@@ -224,8 +224,8 @@ cJSON *sb_do_explain(const struct sb_asker *a, const cJSON *args, struct sb_refu
     int rc, rc_own;
 
     if (!sb_path_ok(path) && !sb_identity_ok(path))
-        return sb_refuse(no, 400, "malformed", "'%.200s' is no resource; give REPOSITORY/TYPE/TAG",
-                         path);
+        return sb_refuse(no, 400, "malformed",
+                         "'%.200s' is not a resource; give REPOSITORY/TYPE/TAG", path);
     if (!sb_find_identity(a->store, sv_json_text(args, "image"), id, no))
         return NULL;
     rc = sb_policy_get(a->store, "*", &wide);

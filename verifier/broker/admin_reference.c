@@ -117,7 +117,8 @@ cJSON *sb_do_reference_set(const struct sb_asker *a, const cJSON *args, struct s
         sb_refuse(no, 500, "internal", "out of memory");
     else if (!sb_name_ok(r.name))
         sb_refuse(no, 400, "malformed",
-                  "'%.150s' is no name: it has 1 to 128 bytes, no control characters, and is not "
+                  "'%.150s' is not a valid name: a name has 1 to 128 bytes, no control characters, "
+                  "and is not "
                   "made of hexadecimal digits as an identity is; use --name",
                   r.name);
     else if (!sb_image_id_ok(r.image))

@@ -150,7 +150,7 @@ cJSON *sb_do_resource_set(const struct sb_asker *a, const cJSON *args, struct sb
 
     if (!sb_path_ok(path))
         return sb_refuse(no, 400, "malformed",
-                         "'%.200s' is no resource; give REPOSITORY/TYPE/TAG of letters, digits, "
+                         "'%.200s' is not a resource; give REPOSITORY/TYPE/TAG of letters, digits, "
                          "'.', '_' and '-'",
                          path);
     data = malloc(length + 1);
@@ -190,7 +190,7 @@ static bool is_policy_path(const char *path, struct sb_refusal *no)
     if (!strcmp(path, "*") || sb_path_ok(path) || sb_identity_ok(path))
         return true;
     return sb_refuse(no, 400, "malformed",
-                     "'%.200s' is no resource; give REPOSITORY/TYPE/TAG or '*'", path);
+                     "'%.200s' is not a resource; give REPOSITORY/TYPE/TAG or '*'", path);
 }
 
 cJSON *sb_do_policy_get(const struct sb_asker *a, const cJSON *args, struct sb_refusal *no)
@@ -284,7 +284,8 @@ cJSON *sb_do_identity_set(const struct sb_asker *a, const cJSON *args, struct sb
     bool good = false;
 
     if (!sb_identity_ok(id))
-        return sb_refuse(no, 400, "malformed", "'%.200s' is no spiffe://TRUST-DOMAIN/PATH", id);
+        return sb_refuse(no, 400, "malformed",
+                         "'%.200s' is not of the form spiffe://TRUST-DOMAIN/PATH", id);
     about = cJSON_CreateObject();
     o = cJSON_CreateObject();
     cJSON_AddItemToObject(about, "dns", dns ? cJSON_Duplicate(dns, true) : cJSON_CreateArray());

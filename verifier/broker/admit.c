@@ -21,7 +21,7 @@ cJSON *sb_body_json(struct sb_request *r, unsigned values_max)
 
     if (cJSON_IsObject(body))
         return body;
-    snprintf(detail, sizeof(detail), "the body is no JSON object%s%s", body ? "" : ": ",
+    snprintf(detail, sizeof(detail), "the body is not a JSON object%s%s", body ? "" : ": ",
              body ? "" : why);
     cJSON_Delete(body);
     sb_problem(r, 400, "malformed", detail);

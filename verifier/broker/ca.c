@@ -51,7 +51,7 @@ static int take_dns(const cJSON *list, struct sb_identity *out, char *why, size_
     const cJSON *name;
 
     if (list && !cJSON_IsArray(list))
-        return refuse_identity(why, why_size, "\"dns\" is no list");
+        return refuse_identity(why, why_size, "\"dns\" is not a list");
     cJSON_ArrayForEach(name, list)
     {
         if (out->dns_count == SB_DNS_MAX)
@@ -75,7 +75,7 @@ int sb_identity_parse(const char *json, struct sb_identity *out, char *why, size
     if (!rc)
         rc = take_dns(cJSON_GetObjectItemCaseSensitive(o, "dns"), out, why, why_size);
     if (!rc && (out->seconds < SB_SECONDS_MIN || out->seconds > SB_SECONDS_MAX))
-        rc = refuse_identity(why, why_size, "a certificate lives 60 seconds to 30 days");
+        rc = refuse_identity(why, why_size, "a certificate is valid for 60 seconds to 30 days");
     cJSON_Delete(o);
     return rc;
 }

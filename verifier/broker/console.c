@@ -236,7 +236,7 @@ void sb_console_login(struct sb_request *r, const char *rest)
     if (r->body)
         OPENSSL_cleanse(r->body, r->body_size);
     if (!good) {
-        refuse_page(r, 401, "This is no operator's credential.");
+        refuse_page(r, 401, "This is not an operator's credential.");
         return;
     }
     cookie_mac(r, r->operator.name, until, digest, mac);

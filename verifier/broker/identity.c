@@ -32,7 +32,7 @@ static EVP_PKEY *read_request(const cJSON *body, struct sb_judgement *out)
     if (!key)
         answer_store(
             out, 400, "request",
-            "\"request\" is no PKCS #10 request (DER, base64url) signed by a key on P-256 or "
+            "\"request\" is not a PKCS #10 request (DER, base64url) signed by a key on P-256 or "
             "P-384");
     return key;
 }
@@ -105,7 +105,7 @@ void sb_identity_issue(struct sb_request *r, const char *rest)
     if (!body)
         return;
     if (!sb_identity_ok(id)) {
-        sb_problem(r, 400, "malformed", "\"id\" is no spiffe://TRUST-DOMAIN/PATH");
+        sb_problem(r, 400, "malformed", "\"id\" is not of the form spiffe://TRUST-DOMAIN/PATH");
         cJSON_Delete(body);
         return;
     }

@@ -467,7 +467,7 @@ static bool judge_parts(struct sb_judge *j, const struct sb_challenge *s, const 
     if (!key)
         return refuse_attestation(
             out, 400, "tee-pubkey",
-            "tee-pubkey is no key that can be used: give EC with ECDH-ES+A256KW or RSA "
+            "tee-pubkey is not a usable key: give EC with ECDH-ES+A256KW or RSA "
             "(2048 bits or more) with RSA-OAEP-256");
     EVP_PKEY_free(key);
     bound = sb_binding(s->protocol, s->hash, s->nonce, p->jwk, p->additional, report_data);

@@ -57,7 +57,7 @@ static cJSON *parse_policy(const char *text, size_t size, char *why, size_t why_
     const cJSON *item;
 
     if (!cJSON_IsObject(policy)) {
-        snprintf(why, why_size, "the policy is no JSON object%s%s", *wrong ? ": " : "", wrong);
+        snprintf(why, why_size, "the policy is not a JSON object%s%s", *wrong ? ": " : "", wrong);
         cJSON_Delete(policy);
         return NULL;
     }

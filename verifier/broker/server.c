@@ -80,7 +80,7 @@ static void print_address(char out[80], const struct sockaddr_storage *a, uint16
 
 static int refuse_address(const char *listen, char *why, size_t why_size)
 {
-    snprintf(why, why_size, "'%s' is no address to listen on; give ADDR:PORT or [ADDR]:PORT",
+    snprintf(why, why_size, "'%s' is not an address to listen on; give ADDR:PORT or [ADDR]:PORT",
              listen);
     return -EINVAL;
 }

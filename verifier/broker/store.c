@@ -108,7 +108,7 @@ static int make_place(const char *dir, const char *path, char *why, size_t why_s
     if (mkdir(dir, 0700) && errno != EEXIST) {
         int rc = -errno;
 
-        snprintf(why, why_size, "cannot make the folder %s: %s", dir, strerror(-rc));
+        snprintf(why, why_size, "cannot create the folder %s: %s", dir, strerror(-rc));
         return rc;
     }
     for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {

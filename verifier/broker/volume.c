@@ -272,7 +272,7 @@ static void open_with_key(struct deed *d, const cJSON *payload)
     else if (rc)
         refuse_deed(d, 500, "store", "the volume's key cannot be read");
     else if (size != KEY_SIZE)
-        refuse_deed(d, 409, "no-key", "the resource is no key of a volume: 32 bytes");
+        refuse_deed(d, 409, "no-key", "the resource is not the key of a volume: 32 bytes");
     else
         do_deed(d, open_volume);
     if (d->out->status == 200)

@@ -576,7 +576,7 @@ cJSON *sv_corim_read(const void *data, size_t size, int64_t now, char *why, size
         snprintf(why, why_size, "%s",
                  tag == TAG_COSE_SIGN1
                      ? "it is signed (COSE): check the signature, and give what was signed"
-                     : "it is no CoRIM");
+                     : "it is not a CoRIM");
     else if (map = in, find_member(&in, 1, &tags) != 1 || in.size || !read_tags(&tags, top))
         snprintf(why, why_size,
                  "it is cut, or says what is not understood here (verifier/judge/corim.h)");

@@ -190,7 +190,7 @@ int sv_policy_parse(const char *text, struct sv_policy *p, char *why, size_t why
     sv_policy_default(p);
     p->json = sv_json_read_text(text, wrong, sizeof(wrong));
     if (!cJSON_IsObject(p->json)) {
-        snprintf(why, why_size, "the policy is no JSON object%s%s", *wrong ? ": " : "", wrong);
+        snprintf(why, why_size, "the policy is not a JSON object%s%s", *wrong ? ": " : "", wrong);
         return -EBADMSG;
     }
     cJSON_ArrayForEach(item, p->json)

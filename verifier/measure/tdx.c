@@ -39,7 +39,7 @@ static int parse_sections(const struct sv_ovmf *o, struct section *out, size_t *
     const uint8_t *d = o->data + o->size - o->tdvf_offset;
 
     if (o->tdvf_offset < 16 || o->tdvf_offset > o->size)
-        return set_reason(why, why_size, "the firmware is no TDVF: it has no TDX metadata");
+        return set_reason(why, why_size, "the firmware is not a TDVF: it has no TDX metadata");
     *count = sh_le32(d + 12);
     if (memcmp(d, "TDVF", 4) || sh_le32(d + 8) != 1 || *count < 1 || *count > SECTIONS_MAX ||
         16 + 32 * *count > o->tdvf_offset)
@@ -158,9 +158,9 @@ static int measure_rtmr1(const struct sv_tdx_params *p, uint8_t rtmr[48], char *
              : sh_sim_patch_bzimage(kernel, p->kernel_size, p->memory_size, p->initrd_size);
     if (rc)
         set_reason(why, why_size,
-                   "the kernel is no bzImage, or memory is too small for the initrd");
+                   "the kernel is not a bzImage, or memory is too small for the initrd");
     else if ((rc = sh_sim_authenticode(digest, kernel, p->kernel_size)))
-        set_reason(why, why_size, "the kernel is no EFI application");
+        set_reason(why, why_size, "the kernel is not an EFI application");
     free(kernel);
     if (rc)
         return rc;

@@ -77,7 +77,7 @@ int sv_event_log_json(const char *text, size_t size, uint8_t rtmr[4][48], char *
     int rc = cJSON_IsArray(log) ? 0 : -EBADMSG, number = 0;
 
     if (rc)
-        snprintf(why, why_size, "it is no JSON array of events");
+        snprintf(why, why_size, "it is not a JSON array of events");
     cJSON_ArrayForEach(item, log)
     {
         rc = ++number > SV_EVENTS_MAX ? -EBADMSG : extend(item, rtmr);

@@ -110,7 +110,7 @@ int shelter_collateral_parse(const void *json, size_t size, const void *ca, size
     int rc = -EBADMSG;
 
     if (!cJSON_IsObject(root))
-        snprintf(why, why_size, "the collateral is no JSON object%s%s", root ? "" : ": ",
+        snprintf(why, why_size, "the collateral is not a JSON object%s%s", root ? "" : ": ",
                  root ? "" : wrong);
     else
         col = sv_collateral_new(ca, ca_size, why, why_size, &rc);

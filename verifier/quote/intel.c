@@ -314,7 +314,7 @@ static void judge_signatures(struct judge *j)
     key = sv_p256_key(q->key);
     if (!key || !sv_ecdsa_verify(key, EVP_sha256(), q->signature, q->signature + 32, 32, q->header,
                                  q->signed_size))
-        sv_refuse(j->v, SHELTER_R_QUOTE_SIGNATURE, key ? NULL : "the key is no point of P-256");
+        sv_refuse(j->v, SHELTER_R_QUOTE_SIGNATURE, key ? NULL : "the key is not a point on P-256");
     EVP_PKEY_free(key);
 }
 

@@ -72,7 +72,7 @@ static int read_blob(struct sh_source *source, void *buffer, size_t size, struct
     if (r)
         return sh_fail_errno(err, r, "cannot read %s", source->name);
     if (b->hash && !EVP_DigestUpdate(b->hash, buffer, n))
-        return sh_fail(err, -EIO, "OpenSSL cannot hash");
+        return sh_fail(err, -EIO, "OpenSSL cannot compute a digest");
     b->at += n;
     return (int)n;
 }
@@ -94,13 +94,13 @@ static int compare_digest(EVP_MD_CTX *hash, const char *digest, const char *name
     char text[2 * EVP_MAX_MD_SIZE + 1];
     unsigned n = 0;
     if (!EVP_DigestFinal_ex(hash, raw, &n))
-        return sh_fail(err, -EIO, "OpenSSL cannot hash");
+        return sh_fail(err, -EIO, "OpenSSL cannot compute a digest");
     sh_hex(text, raw, n);
     if (strcmp(text, digest + 7))
         return sh_fail(
             err, -EBADMSG,
-            "%s does not have the digest %.19s... that it should: it was changed or cut off", name,
-            digest);
+            "%s does not have the digest %.19s... that it should: it was changed or truncated",
+            name, digest);
     return 0;
 }
 
@@ -137,7 +137,7 @@ static int blob_open(struct sh_blobs *blobs, const char *path, const char *diges
     if (digest) {
         b->hash = start_digest(digest);
         if (!b->hash)
-            return sh_fail(err, -EIO, "OpenSSL cannot hash");
+            return sh_fail(err, -EIO, "OpenSSL cannot compute a digest");
     }
     return 0;
 }
@@ -196,7 +196,7 @@ static int read_inflated(struct sh_source *source, void *buffer, size_t size, st
         return sh_fail(err, -EBADMSG, "%s is damaged: %s", source->name,
                        archive_error_string(f->archive));
     if (f->hash && !EVP_DigestUpdate(f->hash, buffer, (size_t)n))
-        return sh_fail(err, -EIO, "OpenSSL cannot hash");
+        return sh_fail(err, -EIO, "OpenSSL cannot compute a digest");
     int r = sh_budget_expand(f->budget, (uint64_t)n, source->name, err);
     return r ? r : (int)n;
 }
@@ -240,10 +240,10 @@ int sh_blobs_layer(struct sh_blobs *blobs, const char *path, const char *digest,
     int r = blob_open(blobs, path, digest, name, &b, err);
     f->from = sh_gzip_source(&b.source, tree->budget);
     if (!r && size >= 0 && b.end - b.at != (uint64_t)size)
-        r = sh_fail(err, -EBADMSG, "%s has another size than the manifest says: it is cut off",
+        r = sh_fail(err, -EBADMSG, "%s has another size than the manifest says: it is truncated",
                     name);
     if (!r && diff_id && !(f->hash = start_digest(diff_id)))
-        r = sh_fail(err, -EIO, "OpenSSL cannot hash");
+        r = sh_fail(err, -EIO, "OpenSSL cannot compute a digest");
     if (!r)
         r = open_inflated(f, err);
     if (!r)

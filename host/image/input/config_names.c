@@ -150,8 +150,8 @@ int sh_config_identity(struct sh_config *c, const char *text, struct sh_error *e
     for (size_t i = 0; colon && i < sizeof(signals) / sizeof(signals[0]); i++)
         known = known || !strcmp(colon + 1, signals[i]);
     if (!sb_identity_ok(id))
-        return sh_fail(err, -EINVAL, "'%.60s' is no identity: spiffe://TRUST-DOMAIN/PATH[:SIGNAL]",
-                       text);
+        return sh_fail(err, -EINVAL,
+                       "'%.60s' is not an identity: spiffe://TRUST-DOMAIN/PATH[:SIGNAL]", text);
     if (!known)
         return sh_fail(err, -EINVAL, "an identity's signal is HUP, USR1 or USR2");
     if (secret_twice(c, record, strlen("identity"), false))

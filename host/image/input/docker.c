@@ -48,7 +48,7 @@ static const cJSON *choose_image(const struct sh_blobs *b, const cJSON *list, co
         sh_fail(err, -ENOENT, "%s has %s image with the tag '%s'", b->name,
                 count ? "more than one" : "no", tag);
     else
-        sh_fail(err, -ENOTUNIQ, "%s has %d images; give the tag of one behind it", b->name, count);
+        sh_fail(err, -ENOTUNIQ, "%s has %d images; add the tag of one", b->name, count);
     return NULL;
 }
 
@@ -91,7 +91,7 @@ int sh_docker_read(struct sh_blobs *b, const char *tag, struct sh_tree *tree,
     for (; !r && layer && id; layer = layer->next, id = id->next) {
         const char *file = cJSON_GetStringValue(layer), *diff_id = cJSON_GetStringValue(id);
         if (!file || !diff_id || !sh_digest_ok(diff_id))
-            r = sh_fail(err, -EBADMSG, "%s: a layer has no good name or digest", b->name);
+            r = sh_fail(err, -EBADMSG, "%s: a layer has no valid name or digest", b->name);
         else
             r = sh_blobs_layer(b, file, NULL, -1, diff_id, tree, progress, err);
     }

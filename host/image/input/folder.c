@@ -178,7 +178,7 @@ int sh_folder_read(struct sh_tree *tree, const char *path, struct sh_progress *p
     char *const paths[] = {(char *)path, NULL};
     struct stat st;
     if (stat(path, &st) || !S_ISDIR(st.st_mode))
-        return sh_fail(err, -ENOTDIR, "%s is no folder", path);
+        return sh_fail(err, -ENOTDIR, "%s is not a folder", path);
     tree->layer++;
     tree->strict_links = false;
     FTS *walk =

@@ -59,7 +59,7 @@ static int begin_member(struct gzip *g, struct sh_error *err)
         return 0;
     }
     if (g->stage == BETWEEN && inflateReset(&g->z) != Z_OK)
-        return sh_fail(err, -EIO, "zlib cannot begin");
+        return sh_fail(err, -EIO, "cannot start zlib");
     g->stage = MEMBER;
     return 0;
 }

@@ -57,8 +57,7 @@ static int no_choice(const struct sh_blobs *b, const cJSON *list, const char *ta
         return sh_fail(err, -ENOENT, "%s has no image with the tag '%s'%s%s", b->name, tag,
                        *tags ? "; it has: " : "", tags);
     if (*tags)
-        return sh_fail(err, -ENOTUNIQ, "%s has several images, give a tag behind it: %s", b->name,
-                       tags);
+        return sh_fail(err, -ENOTUNIQ, "%s has several images; add a tag: %s", b->name, tags);
     return sh_fail(err, -ENOENT, "%s has no image for linux/amd64", b->name);
 }
 
@@ -100,7 +99,7 @@ static int find_manifest(struct sh_blobs *b, const char *tag, cJSON **manifest,
         if (!d) {
             r = sh_fail(err, -EBADMSG, "%s has indexes in indexes, too many", b->name);
         } else if (!digest || !sh_digest_ok(digest)) {
-            r = sh_fail(err, -EBADMSG, "%s: the index has no good digest", b->name);
+            r = sh_fail(err, -EBADMSG, "%s: the index has no valid digest", b->name);
         } else {
             cleanup_free char *path = sh_blob_path(digest);
             r = sh_blobs_json(b, path, digest, &next, err);
@@ -131,7 +130,7 @@ static int read_layers(struct sh_blobs *b, const cJSON *manifest, const cJSON *i
         const cJSON *size = sv_json_get(layer, "size");
         if (!digest || !sh_digest_ok(digest) || !cJSON_IsNumber(size) || size->valuedouble < 0 ||
             (ids && (!diff_id || !sh_digest_ok(diff_id))))
-            return sh_fail(err, -EBADMSG, "%s: layer %d has no good digest or size", b->name, k);
+            return sh_fail(err, -EBADMSG, "%s: layer %d has no valid digest or size", b->name, k);
         if (type && strstr(type, "encrypted"))
             return sh_fail(err, -ENOTSUP, "%s: layer %d is encrypted; build from a plain image",
                            b->name, k);

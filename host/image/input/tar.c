@@ -229,7 +229,7 @@ static int add_node(struct reader *r, struct archive_entry *e, const char *path,
         const char *target = archive_entry_symlink(e);
         if (!target || !*target || strlen(target) >= PATH_MAX)
             code = sh_fail(r->err, -EBADMSG,
-                           "%s is damaged: '%s' is a symbolic link without a good target",
+                           "%s is damaged: '%s' is a symbolic link without a valid target",
                            r->source->name, path);
         else
             inode->target = sh_strdup(target);
@@ -408,6 +408,6 @@ int sh_tar_refuse_image(struct sh_tree *t, const char *file, struct sh_error *er
     if (!docker && !oci)
         return 0;
     return sh_fail(err, -EINVAL,
-                   "%s is no root file system but an image with its layers; write %s:%s, not -r",
+                   "%s is not a root file system but an image with its layers; write %s:%s, not -r",
                    file, docker ? "docker-archive" : "oci-archive", file);
 }

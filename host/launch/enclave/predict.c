@@ -84,7 +84,7 @@ int sh_enclave_predict(const struct sh_backend *backend, const struct sh_image *
     uint8_t identity[48];
     cJSON *m = NULL;
     if (sh_unhex(identity, 48, image->id))
-        return sh_fail(err, -EINVAL, "internal error: '%s' is no image id", image->id);
+        return sh_fail(err, -EINVAL, "internal error: '%s' is not an image id", image->id);
     int r = measure_file(image, identity, what->steps, &m, err);
     if (r)
         return r;

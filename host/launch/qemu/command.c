@@ -131,7 +131,7 @@ static int add_network(const struct sh_qemu_config *config, struct sh_strings *a
     if (!config->spec->network) {
         if (config->spec->port_count)
             return sh_fail(err, -EINVAL,
-                           "cannot publish port %u: the shelter has no network; "
+                           "cannot publish port %u: the instance has no network; "
                            "leave out -p or --network none",
                            config->spec->ports[0].guest_port);
         return 0;

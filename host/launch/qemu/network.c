@@ -347,7 +347,7 @@ int sh_qemu_start_network(const struct sh_launch_spec *spec, int fd, pid_t *pid,
     unsigned missing = 0;
     uid_t id = SH_WALL_UID_FIRST + (uid_t)getpid();
     if (pipe2(report, O_CLOEXEC))
-        return sh_fail_errno(err, -errno, "cannot make a pipe");
+        return sh_fail_errno(err, -errno, "cannot create a pipe");
     *pid = sh_wall_fork(NULL, &missing);
     if (*pid == 0)
         run_network(spec, fd, report[1], missing, id);
@@ -358,6 +358,6 @@ int sh_qemu_start_network(const struct sh_launch_spec *spec, int fd, pid_t *pid,
     if (r)
         return sh_fail_errno(err, r, "cannot start the process of the machine's network");
     if (n < 1)
-        return sh_fail(err, -ECHILD, "the process of the machine's network ended by itself");
+        return sh_fail(err, -ECHILD, "the process of the machine's network ended unexpectedly");
     return text[0] ? sh_fail(err, -EIO, "%s", text) : 0;
 }

@@ -62,7 +62,7 @@ int sh_qemu_predict(const struct sh_backend *backend, const struct sh_image *ima
         .firmware = what->firmware,
     };
     if (sh_unhex(spec.manifest_digest, 48, image->id))
-        return sh_fail(err, -EINVAL, "internal error: '%s' is no image id", image->id);
+        return sh_fail(err, -EINVAL, "internal error: '%s' is not an image id", image->id);
     sh_qemu_config_init(&config, &spec);
     config.cpu_model = what->cpu_model;
     config.steps = what->steps;

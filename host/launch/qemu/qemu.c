@@ -134,7 +134,7 @@ int sh_qemu_version(const char *qemu, char out[32], struct sh_error *err)
     if (!said || sscanf(said + 8, "%31[0-9.]", out) != 1)
         out[0] = 0;
     if (!out[0])
-        return sh_fail(err, -ENOEXEC, "%s does not tell its version; is it QEMU?", qemu);
+        return sh_fail(err, -ENOEXEC, "%s does not report its version; is it QEMU?", qemu);
     if (cache) {
         struct sh_error ignored = {0};
         cleanup_free char *text = sh_format("%s%s\n", key, out);

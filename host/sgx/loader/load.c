@@ -35,7 +35,7 @@ static int map_file(const char *path, const char *what, uint64_t limit, struct b
     }
     if (!S_ISREG(st.st_mode) || !st.st_size || (limit && (uint64_t)st.st_size > limit)) {
         close(fd);
-        return sh_fail(err, -EINVAL, "the %s %s has no possible size", what, path);
+        return sh_fail(err, -EINVAL, "the %s %s has an impossible size", what, path);
     }
     void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     int e = -errno;

@@ -285,7 +285,7 @@ int loader_network_open(struct sh_error *err)
     if (pid == 0)
         serve_questions(network.fd);
     if (recv(network.fd, &done, sizeof(done), 0) != sizeof(done))
-        return sh_fail(err, -EIO, "the process of the enclave's network ended by itself");
+        return sh_fail(err, -EIO, "the process of the enclave's network ended unexpectedly");
     return done.result ? sh_fail_errno(err, done.result, "cannot publish port %u", done.port) : 0;
 }
 

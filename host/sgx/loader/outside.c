@@ -15,7 +15,7 @@ pid_t loader_outside_fork(int *fd, struct sh_error *err)
 {
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends))
-        return sh_fail_errno(err, -errno, "cannot make a socket");
+        return sh_fail_errno(err, -errno, "cannot create a socket");
     pid_t pid = fork();
     if (pid < 0)
         sh_fail_errno(err, -errno, "cannot start a process");

@@ -20,7 +20,7 @@ static _Atomic bool traces; /* the supervisor wants the trace */
 int channel_open(struct sh_error *err)
 {
     event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return event < 0 ? sh_fail_errno(err, -errno, "cannot make an event") : event;
+    return event < 0 ? sh_fail_errno(err, -errno, "cannot create an event") : event;
 }
 
 struct sh_fifo *channel_lock(void)
