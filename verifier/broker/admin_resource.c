@@ -118,25 +118,35 @@ static bool may_write(const struct sb_asker *a, const char *what, const char *pa
     return true;
 }
 
-// Policy first, so that the resource is never there without it.
-static bool put_both(const struct sb_asker *a, const char *what, const char *path, const void *data,
-                     size_t size, const cJSON *args, cJSON *o, struct sb_refusal *no)
+// A resource or an identity, and its policy first, so that it is never there without one. The
+// answer, or NULL with *no.
+static cJSON *put_with_policy(const struct sb_asker *a, const char *what, const char *path,
+                              const void *data, size_t size, const cJSON *args,
+                              struct sb_refusal *no)
 {
-    bool replace = cJSON_IsTrue(sv_json_get(args, "replace"));
+    bool replace = cJSON_IsTrue(sv_json_get(args, "replace")), good;
     int64_t version = 0;
-    int rc;
+    char change[32];
+    cJSON *o;
 
     if (sb_store_sealed(a->store) && !sb_store_unlocked(a->store))
         return sb_refuse_store(no, -ENOKEY, what, path);
-    if (!may_write(a, what, path, args, no) || !put_policy(a, path, args, o, no))
-        return false;
-    rc = sb_resource_put(a->store, path, data, size, replace);
-    if (rc)
-        return sb_refuse_store(no, rc, what, path);
+    o = cJSON_CreateObject();
+    good = may_write(a, what, path, args, no) && put_policy(a, path, args, o, no);
+    if (good) {
+        int rc = sb_resource_put(a->store, path, data, size, replace);
+
+        good = !rc || sb_refuse_store(no, rc, what, path);
+    }
+    if (!good) {
+        cJSON_Delete(o);
+        return NULL;
+    }
     if (!sb_resource_version(a->store, path, &version))
         cJSON_AddNumberToObject(o, "version", (double)version);
     note_unnamed(a, path, o);
-    return true;
+    snprintf(change, sizeof(change), "%s-set", what);
+    return sb_changed(a, change, path, NULL, NULL, o, no);
 }
 
 cJSON *sb_do_resource_set(const struct sb_asker *a, const cJSON *args, struct sb_refusal *no)
@@ -146,7 +156,6 @@ cJSON *sb_do_resource_set(const struct sb_asker *a, const cJSON *args, struct sb
     uint8_t *data;
     long size;
     cJSON *o;
-    bool good;
 
     if (!sb_path_ok(path))
         return sb_refuse(no, 400, "malformed",
@@ -160,14 +169,10 @@ cJSON *sb_do_resource_set(const struct sb_asker *a, const cJSON *args, struct sb
         return sb_refuse(no, size < 0 ? 400 : 413, "malformed",
                          "\"data\" is base64url of 1 MiB at most");
     }
-    o = cJSON_CreateObject();
-    good = put_both(a, "resource", path, data, (size_t)size, args, o, no);
+    o = put_with_policy(a, "resource", path, data, (size_t)size, args, no);
     OPENSSL_cleanse(data, length + 1);
     free(data);
-    if (good)
-        return sb_changed(a, "resource-set", path, NULL, NULL, o, no);
-    cJSON_Delete(o);
-    return NULL;
+    return o;
 }
 
 cJSON *sb_do_resource_remove(const struct sb_asker *a, const cJSON *args, struct sb_refusal *no)
@@ -278,16 +283,14 @@ cJSON *sb_do_identity_set(const struct sb_asker *a, const cJSON *args, struct sb
 {
     const char *id = sv_json_text(args, "id");
     const cJSON *dns = sv_json_get(args, "dns"), *seconds = sv_json_get(args, "seconds");
-    cJSON *about, *o;
+    cJSON *about, *o = NULL;
     struct sb_identity parsed;
     char *text, why[120] = "";
-    bool good = false;
 
     if (!sb_identity_ok(id))
         return sb_refuse(no, 400, "malformed",
                          "'%.200s' is not of the form spiffe://TRUST-DOMAIN/PATH", id);
     about = cJSON_CreateObject();
-    o = cJSON_CreateObject();
     cJSON_AddItemToObject(about, "dns", dns ? cJSON_Duplicate(dns, true) : cJSON_CreateArray());
     cJSON_AddItemToObject(about, "seconds",
                           seconds ? cJSON_Duplicate(seconds, true)
@@ -296,14 +299,10 @@ cJSON *sb_do_identity_set(const struct sb_asker *a, const cJSON *args, struct sb
     cJSON_Delete(about);
     if (!text || sb_identity_parse(text, &parsed, why, sizeof(why)))
         sb_refuse(no, 400, "malformed", "%s: %s", id, why);
-    else
-        good = may_write(a, "identity", id, args, no) && have_authority(a, id, no) &&
-               put_both(a, "identity", id, text, strlen(text), args, o, no);
+    else if (may_write(a, "identity", id, args, no) && have_authority(a, id, no))
+        o = put_with_policy(a, "identity", id, text, strlen(text), args, no);
     free(text);
-    if (good)
-        return sb_changed(a, "identity-set", id, NULL, NULL, o, no);
-    cJSON_Delete(o);
-    return NULL;
+    return o;
 }
 
 cJSON *sb_do_identity_revoke(const struct sb_asker *a, const cJSON *args, struct sb_refusal *no)

@@ -93,8 +93,6 @@ static bool put_registers(struct writer *w, const cJSON *list)
     unsigned count = 0, i = 0;
 
     cJSON_ArrayForEach(item, list) count += !cJSON_IsNull(item);
-    put_head(w, SV_CBOR_MAP, 1);
-    put_head(w, SV_CBOR_UINT, MVAL_REGISTERS);
     put_head(w, SV_CBOR_MAP, count);
     cJSON_ArrayForEach(item, list)
     {
@@ -111,6 +109,17 @@ static bool put_registers(struct writer *w, const cJSON *list)
     return true;
 }
 
+// A measurement-map with one value, up to that value.
+static void begin_measurement(struct writer *w, const char *name, uint64_t kind)
+{
+    put_head(w, SV_CBOR_MAP, 2);
+    put_head(w, SV_CBOR_UINT, 0);
+    put_text(w, name);
+    put_head(w, SV_CBOR_UINT, 1);
+    put_head(w, SV_CBOR_MAP, 1);
+    put_head(w, SV_CBOR_UINT, kind);
+}
+
 // One claim as a measurement. False: CoRIM has no form for it.
 static bool put_measurement(struct writer *w, const cJSON *claim)
 {
@@ -119,22 +128,16 @@ static bool put_measurement(struct writer *w, const cJSON *claim)
     uint64_t number;
     bool registers = cJSON_IsArray(claim) && !strcmp(claim->string, "rtmr");
 
-    put_head(w, SV_CBOR_MAP, 2);
-    put_head(w, SV_CBOR_UINT, 0);
-    put_text(w, claim->string);
-    put_head(w, SV_CBOR_UINT, 1);
+    begin_measurement(w, claim->string, registers ? MVAL_REGISTERS : n ? MVAL_DIGESTS : MVAL_SVN);
     if (registers)
         return put_registers(w, claim);
-    put_head(w, SV_CBOR_MAP, 1);
     if (n) {
-        put_head(w, SV_CBOR_UINT, MVAL_DIGESTS);
         put_digests(w, digest, n);
         return true;
     }
     number = cJSON_IsNumber(claim) && claim->valuedouble >= 0 && claim->valuedouble < NUMBER_MAX
                  ? (uint64_t)claim->valuedouble
                  : NUMBER_MAX;
-    put_head(w, SV_CBOR_UINT, MVAL_SVN);
     put_head(w, SV_CBOR_UINT, number);
     return number < NUMBER_MAX && claim->valuedouble == (double)number;
 }
@@ -162,19 +165,9 @@ static bool put_image(struct writer *w, const cJSON *top)
 
     put_environment(w, "image");
     put_head(w, SV_CBOR_ARRAY, 2);
-    put_head(w, SV_CBOR_MAP, 2);
-    put_head(w, SV_CBOR_UINT, 0);
-    put_text(w, "image");
-    put_head(w, SV_CBOR_UINT, 1);
-    put_head(w, SV_CBOR_MAP, 1);
-    put_head(w, SV_CBOR_UINT, MVAL_DIGESTS);
+    begin_measurement(w, "image", MVAL_DIGESTS);
     put_digests(w, digest, 48);
-    put_head(w, SV_CBOR_MAP, 2);
-    put_head(w, SV_CBOR_UINT, 0);
-    put_text(w, "manifest");
-    put_head(w, SV_CBOR_UINT, 1);
-    put_head(w, SV_CBOR_MAP, 1);
-    put_head(w, SV_CBOR_UINT, MVAL_RAW);
+    begin_measurement(w, "manifest", MVAL_RAW);
     put_head(w, SV_CBOR_TAG, TAG_BYTES);
     put_head(w, SV_CBOR_BYTES, n);
     if (good)
