@@ -8,13 +8,7 @@ KILLS=${SHELTER_KILLS:-3} # of each, at random moments of its work
 need redis-server redis-cli sqlite3 busybox
 BIN=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
 export SHELTER_BROKER=$T/broker
-"$SHELTER" attest --simulated-root -o "$T/root.pem"
-"$SHELTER" broker init
-"$SHELTER" broker key >"$T/key.pem"
-timeout 900 "$SHELTER" broker serve --listen 127.0.0.1:0 --allow-simulated "$T/root.pem" \
-    --url-file "$T/url" >"$T/broker.log" 2>&1 &
-cleanup_hooks+=("kill $! 2>/dev/null")
-check "the broker" until_true 20 test -s "$T/url"
+simulated_broker 900
 head -c 32 /dev/urandom >"$T/key"
 for name in redis sqlite-delete sqlite-wal postgres; do "$SHELTER" broker add-resource "volumes/key/$name" "$T/key" --image any; done
 

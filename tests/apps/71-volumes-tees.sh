@@ -9,13 +9,7 @@ need busybox qemu-system-x86_64
 cp build/base/* "$T/base/"
 PG=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
 export SHELTER_BROKER=$T/broker
-"$SHELTER" attest --simulated-root -o "$T/root.pem"
-"$SHELTER" broker init
-"$SHELTER" broker key >"$T/key.pem"
-timeout 3000 "$SHELTER" broker serve --listen 127.0.0.1:0 --allow-simulated "$T/root.pem" --url-file "$T/url" >"$T/broker.log" 2>&1 &
-cleanup_hooks+=("kill $! 2>/dev/null")
-check "the broker" until_true 20 test -s "$T/url"
-url=$(cat "$T/url")
+simulated_broker 3000
 head -c 32 /dev/urandom >"$T/key"
 "$SHELTER" broker add-resource volumes/key/data "$T/key" --image any
 

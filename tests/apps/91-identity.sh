@@ -54,12 +54,7 @@ tar -C "$R" --owner=0 --group=0 --exclude=./data/d -cf "$T/db.tar" .
 tar -C "$R" --owner=100 --group=100 -rf "$T/db.tar" ./data/d
 
 # The broker, and the two lines.
-"$SHELTER" broker init
-"$SHELTER" broker key >"$T/key.pem"
-"$SHELTER" attest --simulated-root -o "$T/root.pem"
-"$SHELTER" broker serve --listen 127.0.0.1:0 --url-file "$T/url" --allow-simulated "$T/root.pem" >/dev/null 2>"$T/broker.log" &
-cleanup_hooks+=("kill $! 2>/dev/null")
-until_true 20 test -s "$T/url"
+simulated_broker 900
 db_port=$(free_port)
 check "build: db" "$SHELTER" build -q -t db -r "$T/db.tar" -u postgres --broker-key "$T/key.pem" --identity spiffe://example.org/db:HUP \
     -c "$BIN/postgres -D /data/d"

@@ -93,13 +93,7 @@ status "attest: never as plain report data" 1 "${verify[@]}" --evidence "$T/aske
 check "stop it" "$SHELTER" kill asked
 
 # --- secrets from the broker ---
-"$SHELTER" broker init
-"$SHELTER" broker key >"$T/key.pem"
-timeout 500 "$SHELTER" broker serve --listen 127.0.0.1:0 --allow-simulated "$T/root.pem" \
-    --url-file "$T/url" >"$T/broker.log" 2>&1 &
-cleanup_hooks+=("kill $! 2>/dev/null")
-check "the broker" until_true 20 test -s "$T/url"
-url=$(cat "$T/url")
+simulated_broker 500
 printf 'the first' | "$SHELTER" broker add-resource default/key/one --image any
 printf 'second' | "$SHELTER" broker add-resource default/key/two --image any
 secret=(--broker-key "$T/key.pem" --secret one=kbs:///default/key/one)

@@ -6,12 +6,7 @@ LIMIT=60
 enclave_base enclave
 export SHELTER_BROKER=$T/broker
 B=/bin/busybox
-"$SHELTER" attest --simulated-root -o "$T/root.pem"
-check "broker" "$SHELTER" broker init
-"$SHELTER" broker key >"$T/key.pem"
-"$SHELTER" broker serve --listen 127.0.0.1:0 --allow-simulated "$T/root.pem" --url-file "$T/url" >"$T/broker.log" 2>&1 &
-cleanup_hooks+=("kill $! 2>/dev/null")
-until_true 20 test -s "$T/url"
+simulated_broker 500
 cat >"$T/events" <<'END'
 for i in 1 2 3; do
     echo "before $i" >>/data/log && sync || exit 2

@@ -15,17 +15,7 @@ for m in strict session; do
     status "$m: again" 0 $(with $enclave "$D") $m-some
     same "$m: all is there" "$($(with $enclave "$D") $m 2>"$T/err")" 40
     cp --sparse=always "$D" "$T/$m.new"
-    # The file of before, whole: genuine in every byte.
-    cp --sparse=always "$T/$m.old" "$D"
-    status "$m: an earlier file is refused" 123 $(with $enclave "$D") $m
-    told "an earlier state of its file was put back"
-    told "shelter broker volume reset"
-    check "$m: ... and left as it was" cmp -s "$D" "$T/$m.old"
-    rm "$D"
-    status "$m: an empty file is refused" 123 $(with $enclave "$D") $m
-    told "its file is empty, but the broker knows the volume"
-    cp --sparse=always "$T/$m.new" "$D"
-    same "$m: the newest is opened" "$($(with $enclave "$D") $m 2>"$T/err")" 40
+    put_back "$m" $enclave $m "shelter broker volume reset" 40
     # The operator accepts the loss.
     cp --sparse=always "$T/$m.old" "$D"
     status "$m: reset" 0 "$SHELTER" broker volume reset volumes/key/$m

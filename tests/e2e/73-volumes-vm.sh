@@ -13,13 +13,7 @@ done
 export SHELTER_BROKER=$T/broker
 B=$(command -v busybox)
 
-"$SHELTER" attest --simulated-root -o "$T/root.pem"
-"$SHELTER" broker init
-"$SHELTER" broker key >"$T/key.pem"
-timeout 900 "$SHELTER" broker serve --listen 127.0.0.1:0 --allow-simulated "$T/root.pem" --url-file "$T/url" >"$T/broker.log" 2>&1 &
-cleanup_hooks+=("kill $! 2>/dev/null")
-check "the broker" until_true 20 test -s "$T/url"
-url=$(cat "$T/url")
+simulated_broker 900
 head -c 32 /dev/urandom >"$T/data.key"
 "$SHELTER" broker add-resource volumes/key/data "$T/data.key" --image any
 head -c 32 /dev/urandom | "$SHELTER" broker add-resource volumes/key/other --image any

@@ -13,13 +13,7 @@ fi
 export SHELTER SHELTER_BROKER=$T/broker
 B=/bin/busybox
 broker() { "$SHELTER" broker "$@"; }
-check "broker" broker init
-broker key >"$T/key.pem"
-"$SHELTER" attest --simulated-root -o "$T/root.pem"
-"$SHELTER" broker serve --listen 127.0.0.1:0 --url-file "$T/url" --allow-simulated "$T/root.pem" --rate 0 >/dev/null 2>"$T/broker.log" &
-cleanup_hooks+=("kill $! 2>/dev/null")
-until_true 20 test -s "$T/url"
-url=$(cat "$T/url")
+simulated_broker 900 --rate 0
 id=spiffe://example.org/web
 cat >"$T/show" <<'END'
 trap 'echo told; cat /run/identity/crl.pem' HUP

@@ -19,16 +19,7 @@ for m in strict session; do
     same "$m: the enclave reads all" "$($(with $enclave "$D") $m 2>"$T/err")" 60
     same "$m: ... and a VM" "$($(with $vm "$D") $m 2>"$T/err")" 60
     cp --sparse=always "$D" "$T/$m.new"
-    cp --sparse=always "$T/$m.old" "$D"
-    status "$m: VM: an earlier file is refused" 123 $(with $vm "$D") $m
-    told "an earlier state of its file was put back"
-    told "its key: volumes/key/$m"
-    check "$m: ... and left as it was" cmp -s "$D" "$T/$m.old"
-    rm "$D"
-    status "$m: VM: an empty file is refused" 123 $(with $vm "$D") $m
-    told "its file is empty, but the broker knows the volume"
-    cp --sparse=always "$T/$m.new" "$D"
-    same "$m: the newest is opened" "$($(with $vm "$D") $m 2>"$T/err")" 60
+    put_back "$m: VM" $vm $m "its key: volumes/key/$m" 60
 done
 
 # --- a second instance ---

@@ -10,12 +10,7 @@ if [ -f build/base/vmlinux ] && command -v qemu-system-x86_64 >/dev/null; then t
 gcc -O2 -w -D_GNU_SOURCE -static -o "$T/storage" tests/enclave/storage.c || exit 1
 export SHELTER_BROKER=$T/broker
 B=$(command -v busybox)
-"$SHELTER" attest --simulated-root -o "$T/root.pem"
-"$SHELTER" broker init
-"$SHELTER" broker key >"$T/key.pem"
-"$SHELTER" broker serve --listen 127.0.0.1:0 --allow-simulated "$T/root.pem" --url-file "$T/url" >"$T/broker.log" 2>&1 &
-cleanup_hooks+=("kill $! 2>/dev/null")
-check "the broker" until_true 20 test -s "$T/url"
+simulated_broker 900
 head -c 32 /dev/urandom >"$T/data.key"
 for k in none-sgx-sim none-tdx-sim gone; do "$SHELTER" broker add-resource volumes/key/$k "$T/data.key" --image any; done
 image() { # TAG KEY WORDS

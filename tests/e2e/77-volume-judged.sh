@@ -14,12 +14,7 @@ export SHELTER_BASE=$T/base SHELTER SHELTER_BROKER=$T/broker
 for p in judge stress; do gcc -O2 -w -static -o "$T/root/bin/file-$p" tests/file_$p.c || exit 1; done
 gcc -O2 -w -D_GNU_SOURCE -static -o "$T/root/bin/storage" tests/enclave/storage.c || exit 1
 cp "$(command -v busybox)" "$T/root/bin/busybox"
-"$SHELTER" attest --simulated-root -o "$T/root.pem"
-"$SHELTER" broker init
-"$SHELTER" broker key >"$T/key.pem"
-timeout $((${SHELTER_SOAK:-0} + 900)) "$SHELTER" broker serve --listen 127.0.0.1:0 --allow-simulated "$T/root.pem" --url-file "$T/url" >"$T/broker.log" 2>&1 &
-cleanup_hooks+=("kill $! 2>/dev/null")
-check "the broker" until_true 20 test -s "$T/url"
+simulated_broker $((${SHELTER_SOAK:-0} + 900))
 head -c 32 /dev/urandom >"$T/data.key"
 "$SHELTER" broker add-resource volumes/key/data "$T/data.key" --image any
 tar -C "$T/root" --owner=0 --group=0 -cf "$T/root.tar" .

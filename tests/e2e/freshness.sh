@@ -51,6 +51,22 @@ append() { # TEE IMAGE FILE OUT: in the background; its pid in $writer
     $(with "$1" "$3") "$2" >"$4" 2>"$4.err" &
     writer=$!
 }
+# put_back LABEL TEE MODE ACCOUNT COUNT: $T/MODE.old, an earlier and genuine state, and an empty file are refused, in the words
+# of ACCOUNT; $T/MODE.new is opened, and counts COUNT.
+put_back() {
+    local label=$1 user m=$3
+    user=$(with "$2" "$D")
+    cp --sparse=always "$T/$m.old" "$D"
+    status "$label: an earlier file is refused" 123 $user $m
+    told "an earlier state of its file was put back"
+    told "$4"
+    check "$label: ... and left as it was" cmp -s "$D" "$T/$m.old"
+    rm "$D"
+    status "$label: an empty file is refused" 123 $user $m
+    told "its file is empty, but the broker knows the volume"
+    cp --sparse=always "$T/$m.new" "$D"
+    same "$label: the newest is opened" "$($user $m 2>"$T/err")" "$5"
+}
 # stay_away WRITER READER: the broker goes while a program in the one TEE writes; the other counts what is there.
 stay_away() {
     local m before stopped

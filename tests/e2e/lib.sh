@@ -39,6 +39,20 @@ enclave_base() {
     made_up_base
     cp build/base/enclave "$T/base/"
 }
+# simulated_broker SECONDS [OPTION…]: a broker of a new store in $SHELTER_BROKER, for so long, that takes the simulated TEEs
+# of this store. Roots and key in $T/root.pem and $T/key.pem, words in $T/broker.log, its address in $url and $T/url.
+simulated_broker() {
+    local seconds=$1
+    shift
+    "$SHELTER" attest --simulated-root -o "$T/root.pem"
+    "$SHELTER" broker init
+    "$SHELTER" broker key >"$T/key.pem"
+    timeout "$seconds" "$SHELTER" broker serve --listen 127.0.0.1:0 --allow-simulated "$T/root.pem" --url-file "$T/url" "$@" \
+        >"$T/broker.log" 2>&1 &
+    cleanup_hooks+=("kill $! 2>/dev/null")
+    check "the broker" until_true 20 test -s "$T/url"
+    url=$(cat "$T/url")
+}
 # same NAME GOT WANT
 same() {
     if [ "$2" = "$3" ]; then ok "$1"; else not_ok "$1: got '$2', want '$3'"; fi

@@ -116,7 +116,7 @@ static char *take_text(BIO *bio)
     return size > 0 ? strndup(data, (size_t)size) : NULL;
 }
 
-static bool add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
+bool sb_add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
 {
     X509V3_CTX ctx;
     X509_EXTENSION *ext;
@@ -207,9 +207,9 @@ static char *make_authority(EVP_PKEY *key, const char *domain)
     snprintf(uri, sizeof(uri), "spiffe://%s", domain);
     if (cert && bio && new_serial(serial) &&
         fill_cert(cert, serial, cn, key, NULL, now - EARLY, now + CA_SECONDS) &&
-        add_extension(cert, cert, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
-        add_extension(cert, cert, NID_key_usage, "critical,keyCertSign,cRLSign") &&
-        add_extension(cert, cert, NID_subject_key_identifier, "hash") &&
+        sb_add_extension(cert, cert, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
+        sb_add_extension(cert, cert, NID_key_usage, "critical,keyCertSign,cRLSign") &&
+        sb_add_extension(cert, cert, NID_subject_key_identifier, "hash") &&
         add_names(cert, uri, NULL) && X509_sign(cert, key, EVP_sha256()) &&
         PEM_write_bio_X509(bio, cert))
         text = take_text(bio);
@@ -259,11 +259,11 @@ int sb_ca_issue(struct sb_store *st, EVP_PKEY *key, const struct sb_identity *i,
     c->ends = now + i->seconds;
     if (issuer && cert && bio && new_serial(serial) &&
         fill_cert(cert, serial, cn, key, issuer, now - EARLY, c->ends) &&
-        add_extension(cert, issuer, NID_basic_constraints, "critical,CA:FALSE") &&
-        add_extension(cert, issuer, NID_key_usage, "critical,digitalSignature") &&
-        add_extension(cert, issuer, NID_ext_key_usage, "serverAuth,clientAuth") &&
-        add_extension(cert, issuer, NID_subject_key_identifier, "hash") &&
-        add_extension(cert, issuer, NID_authority_key_identifier, "keyid") &&
+        sb_add_extension(cert, issuer, NID_basic_constraints, "critical,CA:FALSE") &&
+        sb_add_extension(cert, issuer, NID_key_usage, "critical,digitalSignature") &&
+        sb_add_extension(cert, issuer, NID_ext_key_usage, "serverAuth,clientAuth") &&
+        sb_add_extension(cert, issuer, NID_subject_key_identifier, "hash") &&
+        sb_add_extension(cert, issuer, NID_authority_key_identifier, "keyid") &&
         add_names(cert, c->id, i) && X509_sign(cert, sb_store_ca_key(st), EVP_sha256()) &&
         PEM_write_bio_X509(bio, cert)) {
         sh_hex(c->serial, serial, sizeof(serial));

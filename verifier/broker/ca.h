@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include <openssl/evp.h>
+#include <openssl/x509.h>
 
 #include "verifier/broker/store.h"
 
@@ -31,6 +32,9 @@ int sb_identity_parse(const char *json, struct sb_identity *out, char *why, size
 
 // The public key of a PKCS #10 request: EC on P-256 or P-384 that signed it. NULL: none such.
 EVP_PKEY *sb_csr_key(const uint8_t *der, size_t size);
+
+// An extension of OpenSSL's text form, as "CA:FALSE"; what refers to the issuer takes that one's.
+bool sb_add_extension(X509 *cert, X509 *issuer, int nid, const char *value);
 
 // The authority's own certificate (PEM, malloc'd), of all identities of a trust domain. Made by the
 // first call, which says the domain; domain NULL: only one that is there. -ENOENT; -EEXIST: it is

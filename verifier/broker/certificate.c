@@ -13,6 +13,8 @@
 
 #include <shelter/network.h>
 
+#include "verifier/broker/ca.h"
+
 static char *bio_text(BIO *bio)
 {
     char *data = NULL, *text;
@@ -35,19 +37,6 @@ char *sb_key_pem(EVP_PKEY *key, bool private)
         return bio_text(bio);
     BIO_free(bio);
     return NULL;
-}
-
-static bool add_extension(X509 *cert, int nid, const char *value)
-{
-    X509V3_CTX ctx;
-    X509_EXTENSION *ext;
-    bool ok;
-
-    X509V3_set_ctx(&ctx, cert, cert, NULL, NULL, 0);
-    ext = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
-    ok = ext && X509_add_ext(cert, ext, -1) == 1;
-    X509_EXTENSION_free(ext);
-    return ok;
 }
 
 // "127.0.0.1:8080" -> "127.0.0.1", "[::1]:8080" -> "::1"
@@ -99,9 +88,9 @@ char *sb_certificate(EVP_PKEY *key, const char *address)
         X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
                                    (const unsigned char *)"shelter broker", -1, -1, 0) &&
         X509_set_subject_name(cert, name) && X509_set_issuer_name(cert, name) &&
-        X509_set_pubkey(cert, key) && add_extension(cert, NID_subject_alt_name, names) &&
-        add_extension(cert, NID_basic_constraints, "critical,CA:FALSE") &&
-        add_extension(cert, NID_ext_key_usage, "serverAuth") &&
+        X509_set_pubkey(cert, key) && sb_add_extension(cert, cert, NID_subject_alt_name, names) &&
+        sb_add_extension(cert, cert, NID_basic_constraints, "critical,CA:FALSE") &&
+        sb_add_extension(cert, cert, NID_ext_key_usage, "serverAuth") &&
         X509_sign(cert, key, EVP_sha256()) && PEM_write_bio_X509(bio, cert)) {
         text = bio_text(bio);
         bio = NULL;
