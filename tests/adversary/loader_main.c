@@ -80,7 +80,7 @@ static void serve_call(struct loader_thread *t)
         loader_serve_call(t);
 }
 
-const struct loader_hooks loader_hooks = {
+static const struct loader_hooks hooks = {
     .make_slot = make_slot,
     .enter = enter,
     .serve_exit = serve_exit,
@@ -121,5 +121,5 @@ int main(int argc, char **argv)
         argv--;
         argv[1] = notify;
     }
-    loader_main(argc, argv);
+    loader_main(argc, argv, &hooks);
 }

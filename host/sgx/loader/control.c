@@ -29,6 +29,13 @@ struct question {
 static struct question *first;
 static unsigned count;
 
+static control_answered *tell_pump;
+
+void control_open(control_answered *answered)
+{
+    tell_pump = answered;
+}
+
 static void send_answer(uint8_t type, uint32_t id, uint32_t error, const void *text, size_t size)
 {
     uint8_t payload[SH_FRAME_SIZE_MAX];
@@ -51,7 +58,7 @@ static void send_refusal(uint8_t type, uint32_t kind, uint32_t id, uint32_t erro
     if (type)
         send_failure(type, id, error, why);
     else
-        loader_pump_answered(kind, id, (int)error, why);
+        tell_pump(kind, id, (int)error, why);
 }
 
 /* It is the next one's turn. The caller frees what it gets. */
@@ -145,7 +152,7 @@ static void answer_question(const struct question *q, struct sh_slot *s, uint32_
         size = size < sizeof(why) - 1 ? size : sizeof(why) - 1;
         memcpy(why, s->a, size);
         why[size] = 0;
-        loader_pump_answered(r->kind, r->id, (int)error, why);
+        tell_pump(r->kind, r->id, (int)error, why);
         return;
     }
     if (r->kind == SH_CONTROL_STATS && !error) {

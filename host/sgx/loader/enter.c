@@ -45,7 +45,7 @@ int loader_serve_exit(struct loader_thread *t, uint64_t out, struct sgx_enclave_
         return take_exception(t, run);
     switch ((enum sh_out)out) {
     case SH_OUT_CALL:
-        loader_hooks.serve_call(t);
+        loader.hooks->serve_call(t);
         return SGX_EENTER;
     case SH_OUT_RESUME:
         return SGX_ERESUME;
@@ -71,7 +71,7 @@ static int on_exit_of_enclave(long rdi, long rsi, long rdx, long rsp, long r8, l
                               struct sgx_enclave_run *run)
 {
     __asm__ volatile("pushfq; andq $~0x40000, (%%rsp); popfq" : : : "cc", "memory"); /* AC */
-    return loader_hooks.serve_exit((struct loader_thread *)run->user_data, (uint64_t)rdi, run);
+    return loader.hooks->serve_exit((struct loader_thread *)run->user_data, (uint64_t)rdi, run);
 }
 
 struct sh_slot *loader_make_slot(void)
@@ -94,7 +94,7 @@ void loader_thread_run(struct loader_thread *t)
     struct sh_error err = {0};
     loader_thread_bind(t);
     loader_rings_inside(t);
-    int r = loader_hooks.enter(t, &run);
+    int r = loader.hooks->enter(t, &run);
     if (!r)
         return;
     sh_fail_errno(&err, r, "cannot enter the enclave");

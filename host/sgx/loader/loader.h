@@ -3,7 +3,7 @@
 // here is trusted by the enclave; nothing here trusts the enclave with more than its own handles.
 //
 // Files stand in an order, lowest first, and call only downwards; below, each has its contract in
-// that order. The one way up is loader_hooks: an exit of the enclave is served by whoever was
+// that order. The one way up is loader.hooks: an exit of the enclave is served by whoever was
 // linked.
 //
 // Errors are -errno; where there is a struct sh_error it holds the sentence for the user. Sizes are
@@ -88,9 +88,10 @@ struct loader_counts {
 
 /* Of the process: it has one enclave. */
 struct loader {
-    struct loader_options options; /* constant once parsed */
-    unsigned number;               /* of the process that was started: no other run has it now */
-    struct sgx_enclave enclave;    /* constant once built, as is the next */
+    const struct loader_hooks *hooks; /* constant from the start */
+    struct loader_options options;    /* constant once parsed */
+    unsigned number;                  /* of the process that was started: no other run has it now */
+    struct sgx_enclave enclave;       /* constant once built, as is the next */
     struct sgx_image image;
     struct loader_thread *_Atomic threads; /* none is ever removed */
     char last_words[1024];                 /* of the LibOS, when nothing ran yet or at the end */
@@ -101,9 +102,9 @@ struct loader {
 };
 
 /* --- hooks ---
- * What stands between the enclave and the loader. The program that is linked defines the one table:
- * main.c the loader's own, tests/adversary one whose functions lie before, after or instead of
- * them. */
+ * What stands between the enclave and the loader. The program that is linked gives loader_main its
+ * table: main.c the loader's own, tests/adversary one whose functions lie before, after or instead
+ * of them. */
 struct loader_hooks {
     /* Memory for a thread's slot, zeroed, never freed; NULL: there is none. */
     struct sh_slot *(*make_slot)(void);
@@ -116,7 +117,6 @@ struct loader_hooks {
     /* Serves the call out in t->slot. */
     void (*serve_call)(struct loader_thread *t);
 };
-extern const struct loader_hooks loader_hooks;
 
 /* --- options.c --- */
 extern struct loader loader;
@@ -300,10 +300,14 @@ _Noreturn void loader_fail(const struct sh_error *err); /* ours */
 void loader_has_started(void); /* the program runs: something came of it. Any number of times */
 
 /* --- control.c: requests of the host, one after the other --- */
-/* Asks the enclave, behind what was asked before. Answered by a frame of `type`, or (0) by
- * loader_pump_answered. 0, or -EBUSY: it is not asked, and with a `type` answered so. While one is
- * under way control_poll wants to be called again within that many ms (-1: no need). Both for the
- * pump only. */
+/* Gets answers that are no frames: to what was asked about a session. 0, or an errno and a
+ * sentence, which lasts for the call. */
+typedef void control_answered(uint32_t kind, uint32_t session, int error, const char *why);
+void control_open(control_answered *answered); /* once, before control_ask */
+/* Asks the enclave, behind what was asked before. Answered by a frame of `type`, or (0) by a call
+ * of `answered`. 0, or -EBUSY: it is not asked, and with a `type` answered so. While one is under
+ * way control_poll wants to be called again within that many ms (-1: no need). Both for the pump
+ * only. */
 int control_ask(uint32_t kind, uint32_t id, const void *data, size_t size, uint8_t type);
 int control_poll(void);
 
@@ -312,8 +316,6 @@ int control_poll(void);
  * errors. */
 int loader_pump_open(struct sh_error *err);
 void loader_pump_start(void);
-/* The enclave answered what was asked about a session: 0, or an errno and a sentence. */
-void loader_pump_answered(uint32_t kind, uint32_t session, int error, const char *why);
 /* struct winsize of the user's terminal; false: there is none. */
 bool loader_pump_window(uint16_t size[4]);
 
@@ -334,6 +336,6 @@ void loader_serve_call(struct loader_thread *t);
 
 /* --- start.c --- */
 /* The whole run; never returns. */
-_Noreturn void loader_main(int argc, char **argv);
+_Noreturn void loader_main(int argc, char **argv, const struct loader_hooks *hooks);
 
 #endif

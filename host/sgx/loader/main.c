@@ -2,7 +2,7 @@
 // sgx-loader: runs an image in an enclave. `shelter run` starts it; it is no command for people.
 #include "host/sgx/loader/loader.h"
 
-const struct loader_hooks loader_hooks = {
+static const struct loader_hooks hooks = {
     .make_slot = loader_make_slot,
     .enter = loader_enter,
     .serve_exit = loader_serve_exit,
@@ -11,5 +11,5 @@ const struct loader_hooks loader_hooks = {
 
 int main(int argc, char **argv)
 {
-    loader_main(argc, argv);
+    loader_main(argc, argv, &hooks);
 }

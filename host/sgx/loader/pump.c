@@ -191,7 +191,7 @@ static void take_exec(const struct sh_frame_view *f)
         fail_session(s, E2BIG, "the command is too long, or the enclave is busy");
 }
 
-void loader_pump_answered(uint32_t kind, uint32_t session, int error, const char *why)
+static void take_answer(uint32_t kind, uint32_t session, int error, const char *why)
 {
     pthread_mutex_lock(&pump.lock);
     struct pump_session *s = session_find((uint16_t)session);
@@ -441,6 +441,7 @@ int loader_pump_open(struct sh_error *err)
     pump.event = channel_open(err);
     if (pump.event < 0)
         return pump.event;
+    control_open(take_answer);
     pump.window = loader.options.rows | (uint32_t)loader.options.columns << 16;
     int r = open_pipes(session_new(0));
     return r ? sh_fail_errno(err, r, "cannot open the workload's streams") : 0;

@@ -28,7 +28,7 @@ struct loader_thread *loader_thread_find(uint64_t tcs)
 struct loader_thread *loader_thread_new(uint64_t tcs)
 {
     struct loader_thread *t = calloc(1, sizeof(*t));
-    if (!t || !(t->slot = loader_hooks.make_slot())) {
+    if (!t || !(t->slot = loader.hooks->make_slot())) {
         free(t);
         return NULL;
     }

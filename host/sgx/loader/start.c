@@ -33,10 +33,11 @@ static void forget_environment(void)
     environ[0] = NULL;
 }
 
-void loader_main(int argc, char **argv)
+void loader_main(int argc, char **argv, const struct loader_hooks *hooks)
 {
     struct sh_error err = {0};
     struct loader_thread *first;
+    loader.hooks = hooks;
     loader_parse(argc, argv);
     forget_environment();
     /* Only digests and a signature check: what OpenSSL loads by itself takes as long as all of
