@@ -34,23 +34,10 @@
 
 #include "fact.h"
 
+#include "status.h"
+
 extern char **environ;
 static const char *own; /* this program */
-
-/* How a child ended, in words. */
-static const char *status(int s)
-{
-    static char text[64];
-    if (WIFEXITED(s))
-        snprintf(text, sizeof(text), "exit %d", WEXITSTATUS(s));
-    else if (WIFSIGNALED(s))
-        snprintf(text, sizeof(text), "signal %s", sigabbrev_np(WTERMSIG(s)));
-    else if (WIFSTOPPED(s))
-        snprintf(text, sizeof(text), "stopped %s", sigabbrev_np(WSTOPSIG(s)));
-    else
-        snprintf(text, sizeof(text), "continued");
-    return text;
-}
 
 static const char *wait_for(pid_t pid)
 {

@@ -22,6 +22,8 @@
 
 #include "fact.h"
 
+#include "status.h"
+
 /* Bytes as they can be compared. */
 static const char *shown(const char *bytes, ssize_t n)
 {
@@ -314,20 +316,6 @@ static volatile sig_atomic_t seen_signal;
 static void on_signal(int n)
 {
     seen_signal = n;
-}
-
-static const char *status(int s)
-{
-    static char text[64];
-    if (WIFEXITED(s))
-        snprintf(text, sizeof(text), "exit %d", WEXITSTATUS(s));
-    else if (WIFSIGNALED(s))
-        snprintf(text, sizeof(text), "signal %s", sigabbrev_np(WTERMSIG(s)));
-    else if (WIFSTOPPED(s))
-        snprintf(text, sizeof(text), "stopped %s", sigabbrev_np(WSTOPSIG(s)));
-    else
-        snprintf(text, sizeof(text), "continued");
-    return text;
 }
 
 /* In a session of its own, whose terminal is the slave; the parent has the master. */
