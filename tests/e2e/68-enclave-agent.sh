@@ -160,11 +160,10 @@ trap '' USR1 # until the loader has its own handler
 "${sgx[@]}" "${quoting[@]}" "$(parts base/enclave)" "${files[@]}" >"$T/out2" 2>"$T/err2" &
 p=$!
 trap - USR1
-until_true 10 pgrep -P $p >/dev/null
-child=$(pgrep -P $p | head -n 1) # which runs the enclave; its parent is the helper
-(sleep 50 && kill -KILL $p 2>/dev/null) &
+(trap - EXIT TERM; sleep 50 && kill -KILL $p 2>/dev/null) &
 watchdog=$!
-n=0
+n=0 child= # which runs the enclave; its parent is the helper
+while [ -z "$child" ] && [ -e /proc/$p/exe ]; do read -r child _ <"/proc/$p/task/$p/children"; done 2>/dev/null
 while [ -e /proc/$p/exe ] && kill -USR1 $child 2>/dev/null; do n=$((n + 1)); done
 wait $p
 same "interrupts: it ended well" $? 0
