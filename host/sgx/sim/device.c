@@ -52,8 +52,8 @@ int sgxsim_open(const struct sgxsim_options *options, struct sgxsim **out)
         ret = sim_attach();
     if (ret == 0 && !sim_can_guard())
         ret = -ENOSYS;
-    if (ret == 0)
-        ret = sim_paging_start();
+    if (ret == 0 && (options->epc_pages != 0 || options->epc != NULL))
+        ret = sim_paging_start(); /* pages may have to go */
     if (ret != 0)
         return ret;
     struct sgxsim *dev = calloc(1, sizeof(*dev));
@@ -159,25 +159,19 @@ static int validate_secinfo(const struct sgx_secinfo *info)
     return 0;
 }
 
-static int add_page(struct sgxsim *dev, uint64_t src, uint64_t offset,
+/* `page` is the kernel's own copy. */
+static int add_page(struct sgxsim *dev, const uint8_t *page, uint64_t offset,
                     const struct sgx_secinfo *secinfo, bool measure)
 {
-    static uint8_t page[SGX_PAGE_SIZE] __attribute__((aligned(4096)));
-    static pthread_mutex_t page_lock = PTHREAD_MUTEX_INITIALIZER;
     struct sgx_pageinfo info = {
         .linaddr = dev->base + offset, .srcpge = (uint64_t)page, .secinfo = (uint64_t)secinfo};
     if ((sim_page(dev, offset)->state & PAGE_VALID) != 0)
         return -EBUSY;
     if (sim_grow(dev) != 0 || sim_take_page(dev) != 0)
         return -ENOMEM;
-    pthread_mutex_lock(&page_lock);
-    int ret = fetch_argument(page, src, sizeof(page));
-    if (ret == 0 && sim_eadd(dev, &info) != SGX_SUCCESS)
-        ret = -EIO;
-    pthread_mutex_unlock(&page_lock);
-    if (ret != 0) {
+    if (sim_eadd(dev, &info) != SGX_SUCCESS) {
         sim_epc_give(dev, offset, SGX_PAGE_SIZE);
-        return ret;
+        return -EIO;
     }
     sim_page(dev, offset)->max = SGX_SECINFO_PT_OF(secinfo->flags) == SGX_PT_TCS
                                      ? PROT_READ | PROT_WRITE
@@ -187,6 +181,29 @@ static int add_page(struct sgxsim *dev, uint64_t src, uint64_t offset,
             return -EIO;
     }
     return 0;
+}
+
+/* A row of pages at most, copied at once: each alone if not all of it can be read. *done grows by
+ * what was added. */
+#define ROW_SIZE (16u * SGX_PAGE_SIZE)
+static int add_row(struct sgxsim *dev, const struct sgx_enclave_add_pages *arg,
+                   const struct sgx_secinfo *secinfo, uint64_t *done)
+{
+    static uint8_t row[ROW_SIZE] __attribute__((aligned(4096)));
+    static pthread_mutex_t row_lock = PTHREAD_MUTEX_INITIALIZER;
+    uint64_t size = arg->length - *done < ROW_SIZE ? arg->length - *done : ROW_SIZE;
+    pthread_mutex_lock(&row_lock);
+    int ret = fetch_argument(row, arg->src + *done, size);
+    if (ret != 0)
+        ret = fetch_argument(row, arg->src + *done, size = SGX_PAGE_SIZE);
+    for (uint64_t at = 0; ret == 0 && at < size; at += SGX_PAGE_SIZE) {
+        ret = add_page(dev, row + at, arg->offset + *done, secinfo,
+                       (arg->flags & SGX_PAGE_MEASURE) != 0);
+        if (ret == 0)
+            *done += SGX_PAGE_SIZE;
+    }
+    pthread_mutex_unlock(&row_lock);
+    return ret;
 }
 
 static int ioctl_add_pages(struct sgxsim *dev, struct sgx_enclave_add_pages *arg)
@@ -202,12 +219,8 @@ static int ioctl_add_pages(struct sgxsim *dev, struct sgx_enclave_add_pages *arg
         ret = validate_secinfo(&secinfo);
     if (ret != 0)
         return ret;
-    while (ret == 0 && done < arg->length) {
-        ret = add_page(dev, arg->src + done, arg->offset + done, &secinfo,
-                       (arg->flags & SGX_PAGE_MEASURE) != 0);
-        if (ret == 0)
-            done += SGX_PAGE_SIZE;
-    }
+    while (ret == 0 && done < arg->length)
+        ret = add_row(dev, arg, &secinfo, &done);
     arg->count = done;
     return ret;
 }

@@ -132,7 +132,7 @@ int sim_eadd(struct sgxsim *dev, const struct sgx_pageinfo *info)
         return SIM_GP;
     if (!sim_epc_reach(dev, offset))
         return SIM_PF;
-    memcpy(sim_frame(dev, offset), src, SGX_PAGE_SIZE);
+    sim_epc_fill(dev, offset, src);
     if (type == SGX_PT_TCS) {
         struct sgx_tcs *tcs = (struct sgx_tcs *)sim_frame(dev, offset);
         tcs->flags &= ~SGX_TCS_DBGOPTIN;

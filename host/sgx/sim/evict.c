@@ -31,7 +31,7 @@ int sim_paging_start(void)
     return 0;
 }
 
-/* Nothing is allocated: it may be a signal handler. */
+/* Where pages can leave by themselves nothing is allocated: it may be a signal handler. */
 static bool crypt_page(uint64_t version, const struct header *h, const void *from, void *to,
                        uint8_t mac[16], bool out)
 {
@@ -40,7 +40,8 @@ static bool crypt_page(uint64_t version, const struct header *h, const void *fro
     memcpy(iv + 4, &version, 8);
     while (atomic_exchange(&cipher_taken, true))
         __builtin_ia32_pause();
-    bool ok = EVP_CipherInit_ex(cipher, NULL, NULL, sim_cpu.paging_key, iv, out ? 1 : 0) == 1 &&
+    bool ok = sim_paging_start() == 0 &&
+              EVP_CipherInit_ex(cipher, NULL, NULL, sim_cpu.paging_key, iv, out ? 1 : 0) == 1 &&
               EVP_CipherUpdate(cipher, NULL, &n, (const void *)h, sizeof(*h)) == 1 &&
               EVP_CipherUpdate(cipher, to, &n, from, SGX_PAGE_SIZE) == 1;
     if (ok && !out)

@@ -98,16 +98,14 @@ void sim_slots_patch(struct sgxsim *dev)
          page = sim_epc_next(dev, page + SGX_PAGE_SIZE, dev->size)) {
         if (!is_code(dev, page) || sim_bring_back(dev, page) != 0)
             continue;
-        uint64_t end = page + SGX_PAGE_SIZE;
-        if (!is_code(dev, end))
-            end -= sizeof(slot) - 1;
+        uint64_t end = page + SGX_PAGE_SIZE; /* a slot may lie across it */
+        uint64_t last = is_code(dev, end) ? end + sizeof(slot) - 1 : end;
         for (uint64_t at = page; at < end; at++) {
-            const uint8_t *found = memchr(sim_frame(dev, at), slot[0], end - at);
+            const uint8_t *found = memmem(sim_frame(dev, at), last - at, slot, sizeof(slot));
             if (found == NULL)
                 break;
             at += (uint64_t)(found - sim_frame(dev, at));
-            if (memcmp(found, slot, sizeof(slot)) == 0)
-                patch_slot(dev, at);
+            patch_slot(dev, at);
         }
     }
     for (struct sim_block *b = dev->blocks; b != NULL; b = b->next)
