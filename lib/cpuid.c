@@ -25,10 +25,11 @@ uint32_t sh_cpuid_collect(struct sh_cpuid out[SH_CPUID_MAX])
         {0x80000004, 0}, {0x80000005, 0}, {0x80000006, 0}, {0x80000007, 0}, {0x80000008, 0},
         {0x8000001d, 4},
     };
-    struct sh_cpuid top;
+    struct sh_cpuid top = {0};
     uint32_t count = 0;
     for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
-        ask_leaf(&top, wanted[i].leaf & 0x80000000, 0);
+        if (!(wanted[i].leaf & 0x7fffffff)) /* the first of its kind says which is the last */
+            ask_leaf(&top, wanted[i].leaf, 0);
         for (uint32_t sub = 0; wanted[i].leaf <= top.eax && sub <= wanted[i].last; sub++) {
             if (count < SH_CPUID_MAX)
                 ask_leaf(&out[count++], wanted[i].leaf, sub);
