@@ -11,7 +11,7 @@
 #define SEGV_ACCERR 2
 #define BUS_ADRERR 2
 
-#define BATCH_MIN 16u
+#define BATCH_MIN 4u /* what allocators touch first lies a few pages apart */
 #define BATCH_MAX 256u
 #define FILE_BATCH_MAX 16u
 

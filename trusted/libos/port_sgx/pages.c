@@ -32,9 +32,10 @@ static uint64_t accept_page(uint64_t flags, uint64_t addr)
     return r;
 }
 
-/* Each page that EACCEPT does not find is an exit and a resume. From some number on it is cheaper
- * to ask for all at once; the host need not do it. */
-#define COMMIT_MIN 8u
+/* Each page that EACCEPT does not find is an exit and a resume, but for the first one, which was
+ * touched already. From some number on it is cheaper to ask for all at once; the host need not do
+ * it. */
+#define COMMIT_MIN 3u
 static void announce_pages(uint64_t addr, uint64_t count)
 {
     if (count >= COMMIT_MIN)
@@ -65,6 +66,7 @@ int port_pages_add(uint64_t addr, uint64_t count, int prot)
 
 int port_pages_fill(uint64_t addr, const void *const *sources, uint64_t count, int prot)
 {
+    announce_pages(addr, count);
     for (uint64_t i = 0; i < count; i++) {
         uint64_t at = addr + (i << PAGE_SHIFT);
         uint64_t r = run_leaf(SGX_EACCEPTCOPY, REG | (uint64_t)prot, at, (uint64_t)sources[i]);
