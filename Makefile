@@ -117,8 +117,8 @@ PARTS_OBJ := $(addsuffix .o,$(basename $(PARTS_SRC:%=$(B)/o/%)))
 PARTS_SAN := $(addsuffix .o,$(basename $(PARTS_SRC:%=$(B)/san/%)))
 
 # Libraries that few commands need are loaded by the first call of one of their functions.
-LAZY := archive curl microhttpd
-$(B)/lazy.def: tools/lazy-calls $(PARTS_OBJ)
+LAZY := archive crypto curl microhttpd sqlite3 ssl z Zydis
+$(B)/lazy.def: tools/lazy-calls Makefile $(PARTS_OBJ)
 	$(Q)tools/lazy-calls "$(LAZY)" $(PARTS_OBJ) >$@
 $(B)/o/host/base/lazy.o: CPPFLAGS += -I$(B)
 $(B)/o/host/base/lazy.o: $(B)/lazy.def
