@@ -323,10 +323,16 @@ void sim_epc_catch_up(struct sgxsim *dev)
 
 void sim_epc_grant(struct sgxsim *dev, uint64_t offset)
 {
-    if (dev->lag_end != offset || dev->lag_end - dev->lag_start >= LAG_MAX) {
+    bool follows = dev->granted_end == offset;
+    dev->granted_end = offset + SGX_PAGE_SIZE;
+    if (!follows || dev->lag_end - dev->lag_start >= LAG_MAX)
         sim_epc_catch_up(dev);
-        dev->lag_start = offset;
+    if (!follows) { /* often there is no other, and a fault costs more than this */
+        sim_epc_sync(dev, offset, SGX_PAGE_SIZE);
+        return;
     }
+    if (dev->lag_end == 0)
+        dev->lag_start = offset;
     dev->lag_end = offset + SGX_PAGE_SIZE;
 }
 

@@ -135,6 +135,7 @@ struct sgxsim {
 
     /* Pages that may be used since a moment, while the host's protections do not say so yet. */
     uint64_t lag_start, lag_end;
+    uint64_t granted_end; /* behind the last one, lagging or not */
 
     struct sim_block *blocks;
     struct sgxsim_stats stats; /* plain fields: counted with relaxed atomics */
@@ -290,9 +291,9 @@ void sim_epc_fill(struct sgxsim *dev, uint64_t offset, const uint8_t *from); /* 
 void sim_epc_sync(struct sgxsim *dev, uint64_t offset, uint64_t size);
 /* Gives back what is mapped of our own view of the pages; it comes again when it is used. */
 void sim_epc_unview(struct sgxsim *dev);
-/* An mprotect is dear, and accepted pages come in rows: the protections of a page that may now be
- * used wait for those of its successors, until another leaf, or until the enclave trips over them.
- */
+/* An mprotect is dear, and accepted pages come in rows: from the second one in a row on, the
+ * protections of a page that may now be used wait for those of its successors, until another leaf,
+ * or until the enclave trips over them. */
 void sim_epc_grant(struct sgxsim *dev, uint64_t offset);
 void sim_epc_catch_up(struct sgxsim *dev);
 static inline bool sim_epc_lags(const struct sgxsim *dev, uint64_t offset)
