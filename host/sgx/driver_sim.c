@@ -38,7 +38,7 @@ static int sim_close(void *dev)
 
 static int sim_ioctl(void *dev, unsigned long request, void *arg)
 {
-    return sgxsim_ioctl(dev, request, arg);
+    return sgxsim_ioctl_at(dev, request, arg);
 }
 
 static int sim_map(void *dev, uint64_t addr, uint64_t size, int prot)

@@ -466,9 +466,17 @@ static int check_state(const struct sgxsim *dev, unsigned long request)
     }
 }
 
-int sgxsim_ioctl(struct sgxsim *dev, unsigned long request, void *arg)
+static int change_enclave(struct sgxsim *dev, unsigned long request, void *arg)
 {
     sigset_t mask;
+    sim_enter(dev, &mask);
+    int ret = dispatch_ioctl(dev, request, arg);
+    sim_leave(dev, &mask);
+    return ret;
+}
+
+int sgxsim_ioctl(struct sgxsim *dev, unsigned long request, void *arg)
+{
     uint64_t before[8], copy[8]; /* as large as any */
     size_t size = _IOC_SIZE(request);
     if (atomic_exchange(&dev->busy, true))
@@ -478,12 +486,21 @@ int sgxsim_ioctl(struct sgxsim *dev, unsigned long request, void *arg)
         ret = fetch_argument(copy, (uint64_t)arg, size);
     if (ret == 0) {
         memcpy(before, copy, size);
-        sim_enter(dev, &mask);
-        ret = dispatch_ioctl(dev, request, copy);
-        sim_leave(dev, &mask);
+        ret = change_enclave(dev, request, copy);
         if (memcmp(before, copy, size) != 0 && put_argument((uint64_t)arg, copy, size) != 0)
             ret = -EFAULT;
     }
+    dev->busy = false;
+    return ret;
+}
+
+int sgxsim_ioctl_at(struct sgxsim *dev, unsigned long request, void *arg)
+{
+    if (atomic_exchange(&dev->busy, true))
+        return -EBUSY;
+    int ret = check_state(dev, request);
+    if (ret == 0)
+        ret = change_enclave(dev, request, arg);
     dev->busy = false;
     return ret;
 }

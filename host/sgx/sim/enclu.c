@@ -454,7 +454,7 @@ static int emodpe_locked(struct sim_thread *t)
     if ((flags & SGX_SECINFO_W) != 0 && ((flags | p->perm) & SGX_SECINFO_R) == 0)
         return raise_gp(t);
     p->perm |= (uint8_t)(flags & SGX_SECINFO_RWX);
-    sim_epc_sync(dev, addr - dev->base, SGX_PAGE_SIZE);
+    sim_epc_grant(dev, addr - dev->base);
     SIM_COUNT(dev, emodpe);
     return SGX_SUCCESS;
 }
@@ -535,7 +535,8 @@ static int inside_leaf(struct sim_thread *t)
 {
     int ret;
     uint32_t leaf = (uint32_t)t->r.rax;
-    if (t->dev->lag_end != 0 && leaf != SGX_EACCEPT && leaf != SGX_EACCEPTCOPY)
+    bool rows = leaf == SGX_EACCEPT || leaf == SGX_EACCEPTCOPY || leaf == SGX_EMODPE;
+    if (t->dev->lag_end != 0 && !rows)
         run_locked(t, catch_up_locked);
     switch (leaf) {
     case SGX_EEXIT:

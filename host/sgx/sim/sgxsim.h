@@ -95,6 +95,8 @@ int sgxsim_close(struct sgxsim *dev);
 
 /* The device's system calls. `map` is mmap(MAP_SHARED | MAP_FIXED) of the device file. */
 int sgxsim_ioctl(struct sgxsim *dev, unsigned long request, void *arg);
+/* Likewise, for a caller whose argument is known to be there: it is not copied. */
+int sgxsim_ioctl_at(struct sgxsim *dev, unsigned long request, void *arg);
 int sgxsim_map(struct sgxsim *dev, uint64_t addr, uint64_t size, int prot);
 int sgxsim_protect(struct sgxsim *dev, uint64_t addr, uint64_t size, int prot);
 int sgxsim_unmap(struct sgxsim *dev, uint64_t addr, uint64_t size);
