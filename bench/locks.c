@@ -23,13 +23,12 @@
 
 #define THREADS_MAX 8
 #define SLICE_NS 20000000ull
-#define AREA (1u << 20)
 
 struct work {
     int zero, file, pipe[2], pair[2], event, listener;
     struct sockaddr_in addr;
     uint32_t word;
-    char *area;
+    char name[32];
     char buf[4096];
     const struct op *op;
     atomic_ulong count;
@@ -118,7 +117,7 @@ static void do_map(struct work *w)
 
 static void do_open(struct work *w)
 {
-    close(open("/tmp/locks.one", O_RDONLY));
+    close(open(w->name, O_RDONLY));
 }
 
 static void do_accept(struct work *w)
@@ -146,11 +145,9 @@ static const struct op {
 
 static void prepare(struct work *w)
 {
-    char name[64];
-    snprintf(name, sizeof(name), "/tmp/locks.%p", (void *)w);
+    snprintf(w->name, sizeof(w->name), "/tmp/locks.%p", (void *)w);
     w->zero = open("/dev/zero", O_RDONLY);
-    w->file = open(name, O_RDWR | O_CREAT, 0600);
-    unlink(name);
+    w->file = open(w->name, O_RDWR | O_CREAT, 0600);
     check(w->file >= 0 && ftruncate(w->file, 0) == 0, "file");
     check(pwrite(w->file, w->buf, 4096, 0) == 4096, "file");
     check(pipe(w->pipe) == 0, "pipe");
@@ -290,15 +287,21 @@ static void wait_behind(const char *name, void *(*big)(void *), int *file)
     fflush(stdout);
 }
 
+static struct work works[THREADS_MAX];
+
+static void remove_files(void)
+{
+    for (int i = 0; i < THREADS_MAX; i++)
+        unlink(works[i].name);
+}
+
 int main(int argc, char **argv)
 {
-    static struct work works[THREADS_MAX];
     int slices = argc > 1 ? atoi(argv[1]) : 8;
     const char *only = argc > 2 ? argv[2] : NULL;
-    int f = open("/tmp/locks.one", O_WRONLY | O_CREAT, 0644);
-    close(f);
     for (int i = 0; i < THREADS_MAX; i++)
         prepare(&works[i]);
+    atexit(remove_files);
     for (unsigned i = 0; i < OP_COUNT; i++) {
         if (!only || !strcmp(only, ops[i].name))
             measure(works, &ops[i], slices);

@@ -146,6 +146,12 @@ struct thread {
     uint8_t lock_mode;
     bool call_shared; /* the running call began with the big lock shared */
     uint32_t share;   /* which counter of it */
+    uint64_t began;   /* los_time() when it began to share; 0: it does not. Atomic */
+    struct list sharing;
+    struct {
+        uint32_t *counter;
+        int by;
+    } counts[4]; /* los_count_later */
     uint32_t wake_claimed;
     struct thread *wakes, *wakes_last; /* to be woken when the lock is given up */
     struct thread *wake_next, *lock_next;

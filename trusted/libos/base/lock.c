@@ -34,6 +34,11 @@ static struct {
 } shares[SHARES];
 
 static uint16_t sharers[SHARES]; /* threads that have each; changed alone */
+static struct list all_sharers = {&all_sharers, &all_sharers}; /* likewise: struct thread.sharing */
+static struct {
+    _Alignas(64) uint64_t now;
+    uint8_t apart[56];
+} moment = {.now = 1};
 static struct lock
     exclusive; /* while it is held, or waited for in drain(), nobody comes to share */
 static struct thread *draining; /* who sleeps until those who share have left; by its lot's guard */
@@ -327,10 +332,60 @@ static bool wait_open(struct thread *t)
     return p.granted == GRANTED;
 }
 
+/* ---- what those who share have seen ---- */
+
+uint64_t los_time(void)
+{
+    return __atomic_load_n(&moment.now, __ATOMIC_SEQ_CST);
+}
+
+uint64_t los_oldest(void)
+{
+    uint64_t oldest = __atomic_add_fetch(&moment.now, 1, __ATOMIC_SEQ_CST);
+    list_for(it, &all_sharers)
+    {
+        const struct thread *t = container_of(it, struct thread, sharing);
+        uint64_t began = __atomic_load_n(&t->began, __ATOMIC_SEQ_CST);
+        if (began && began < oldest)
+            oldest = began;
+    }
+    return oldest;
+}
+
+bool los_count_later(uint32_t *counter, int by)
+{
+    struct thread *t = self();
+    unsigned n = 0, empty = ARRAY_COUNT(t->counts);
+    if (t->lock_mode != MODE_SHARED)
+        return false;
+    for (; n < ARRAY_COUNT(t->counts) && t->counts[n].counter != counter; n++) {
+        if (!t->counts[n].by)
+            empty = n;
+    }
+    if (n == ARRAY_COUNT(t->counts) && (n = empty) == ARRAY_COUNT(t->counts))
+        return false;
+    t->counts[n].by = (t->counts[n].counter == counter ? t->counts[n].by : 0) + by;
+    t->counts[n].counter = counter;
+    return true;
+}
+
+static void make_counts(struct thread *t)
+{
+    for (unsigned n = 0; n < ARRAY_COUNT(t->counts); n++) {
+        if (t->counts[n].by)
+            __atomic_fetch_add(t->counts[n].counter, (uint32_t)t->counts[n].by, __ATOMIC_ACQ_REL);
+        t->counts[n].counter = NULL;
+        t->counts[n].by = 0;
+    }
+}
+
+/* The time first, then the share, which is a barrier: who looks for the oldest and does not see it
+ * here has taken away what this thread would find before it looks. */
 void los_share(void)
 {
     struct thread *t = self();
     check_none();
+    __atomic_store_n(&t->began, __atomic_load_n(&moment.now, __ATOMIC_ACQUIRE), __ATOMIC_RELEASE);
     for (;;) {
         __atomic_fetch_add(share_of(t), 1, __ATOMIC_SEQ_CST);
         if (!is_closed())
@@ -358,11 +413,13 @@ void los_new_share(struct thread *t)
             t->share = i;
     }
     sharers[t->share]++;
+    list_append(&all_sharers, &t->sharing);
 }
 
 void los_end_share(struct thread *t)
 {
     sharers[t->share]--;
+    list_remove(&t->sharing);
 }
 
 void los_wake_later(struct thread *t)
@@ -394,6 +451,8 @@ void los_unlock(void)
     } else {
         if (me->uses_high)
             __atomic_store_n(&me->uses_high, 0, __ATOMIC_RELEASE);
+        make_counts(me);
+        __atomic_store_n(&me->began, 0, __ATOMIC_RELEASE);
         end_share(me);
     }
     for (struct thread *t = me->wakes; t; t = next) {

@@ -66,6 +66,15 @@ bool los_upgrade(void);
 bool los_alone(void);
 /* Does the caller share the big lock? Any thread. */
 bool los_is_shared(void);
+/* Time, as those who share know it: each of them began at a time, and leaves. What was taken out of
+ * everybody's sight at los_time() is nobody's any more when los_oldest(), which also moves the time
+ * on, is later: all who may have seen it before have left. While the big lock is shared. */
+uint64_t los_time(void);
+uint64_t los_oldest(void);
+/* Adds to a counter of references of something that cannot go while the big lock is shared; seen
+ * when the caller's share ends, and not at all if it comes to 0 by then: so threads that pass by do
+ * not write where others do. False: nothing was done. */
+bool los_count_later(uint32_t *counter, int by);
 /* Gives a new thread the share that fewest have. The caller is alone. */
 void los_new_share(struct thread *t);
 /* Of one that is gone. The caller is alone. */

@@ -7,16 +7,35 @@
 
 #define FD_MAX 65536
 
-/* Places change under the lock, or alone; who looks needs none. The array grows alone. */
+/* A place is one word, which changes at once: the file, and whether it closes on exec. The array
+ * grows alone. */
+#define CLOEXEC 1ul
 struct fd_table {
-    struct lock lock; /* RANK_OBJECT */
     uint32_t refs;
     int room;
-    struct fd {
-        struct file *file;
-        bool cloexec;
-    } * fds;
+    uint64_t *fds;
 };
+
+static uint64_t place_word(struct file *f, bool cloexec)
+{
+    return (uint64_t)f | (cloexec ? CLOEXEC : 0);
+}
+
+static struct file *word_file(uint64_t word)
+{
+    return (struct file *)(word & ~CLOEXEC);
+}
+
+static uint64_t place_now(const struct fd_table *t, int fd)
+{
+    return __atomic_load_n(&t->fds[fd], __ATOMIC_ACQUIRE);
+}
+
+static bool place_change(struct fd_table *t, int fd, uint64_t from, uint64_t to)
+{
+    return __atomic_compare_exchange_n(&t->fds[fd], &from, to, false, __ATOMIC_SEQ_CST,
+                                       __ATOMIC_RELAXED);
+}
 
 static struct fd_table *own_table(void)
 {
@@ -44,8 +63,8 @@ struct fd_table *fd_table_copy(const struct fd_table *from)
     t->room = from->room;
     memcpy(t->fds, from->fds, (size_t)t->room * sizeof(*t->fds));
     for (int fd = 0; fd < t->room; fd++) {
-        if (t->fds[fd].file)
-            file_get(t->fds[fd].file);
+        if (t->fds[fd])
+            file_get(word_file(t->fds[fd]));
     }
     return t;
 }
@@ -72,13 +91,7 @@ static int fd_limit(void)
 
 struct file *fd_file_of(const struct fd_table *t, int fd)
 {
-    return fd >= 0 && fd < t->room ? __atomic_load_n(&t->fds[fd].file, __ATOMIC_ACQUIRE) : NULL;
-}
-
-static void put_file(struct fd *fd, struct file *f, bool cloexec)
-{
-    fd->cloexec = cloexec;
-    __atomic_store_n(&fd->file, f, __ATOMIC_RELEASE);
+    return fd >= 0 && fd < t->room ? word_file(place_now(t, fd)) : NULL;
 }
 
 struct file *fd_any(int fd)
@@ -114,7 +127,7 @@ static int grow_table(int fd)
     int n = t->room ? t->room : 64;
     while (n <= fd)
         n *= 2;
-    struct fd *fds = los_realloc(t->fds, (size_t)n * sizeof(*fds));
+    uint64_t *fds = los_realloc(t->fds, (size_t)n * sizeof(*fds));
     if (!fds)
         return -ENOMEM;
     memset(fds + t->room, 0, (size_t)(n - t->room) * sizeof(*fds));
@@ -128,15 +141,14 @@ static int grow_table(int fd)
 static int take_place(struct file *f, bool cloexec, int lowest)
 {
     struct fd_table *t = own_table();
-    int fd = lowest;
-    lock_take(&t->lock, RANK_OBJECT);
-    while (fd_any(fd)) /* those of O_PATH have their place too */
-        fd++;
-    int r = fd >= fd_limit() ? -EMFILE : fd < t->room ? fd : -ENFILE;
-    if (r >= 0)
-        put_file(&t->fds[fd], f, cloexec);
-    lock_give(&t->lock);
-    return r;
+    for (int fd = lowest;; fd++) {
+        if (fd >= fd_limit())
+            return -EMFILE;
+        if (fd >= t->room)
+            return -ENFILE;
+        if (!place_now(t, fd) && place_change(t, fd, 0, place_word(f, cloexec)))
+            return fd;
+    }
 }
 
 int fd_install(struct file *f, bool cloexec, int lowest)
@@ -160,13 +172,12 @@ int fd_close(int fd)
         f = fd_any(fd);
     if (!f)
         return -EBADF;
-    lock_take(&t->lock, RANK_OBJECT);
-    bool ours = t->fds[fd].file == f; /* nobody closed it just now */
-    if (ours)
-        put_file(&t->fds[fd], NULL, false);
-    lock_give(&t->lock);
-    if (!ours)
-        return -EBADF;
+    uint64_t word;
+    do {
+        word = place_now(t, fd);
+        if (word_file(word) != f) /* somebody closed it just now */
+            return -EBADF;
+    } while (!place_change(t, fd, word, 0));
     lock_closed(f);
     file_put(f);
     return 0;
@@ -185,7 +196,7 @@ void fd_close_exec(void)
 {
     const struct fd_table *t = own_table();
     for (int fd = 0; fd < t->room; fd++) {
-        if (t->fds[fd].file && t->fds[fd].cloexec)
+        if (t->fds[fd] & CLOEXEC)
             fd_close(fd);
     }
 }
@@ -203,8 +214,8 @@ void fd_table_put(struct fd_table *t)
     if (--t->refs)
         return;
     for (int fd = 0; fd < t->room; fd++) {
-        struct file *f = t->fds[fd].file;
-        t->fds[fd].file = NULL;
+        struct file *f = word_file(t->fds[fd]);
+        t->fds[fd] = 0;
         if (f)
             file_put(f);
     }
@@ -230,10 +241,10 @@ long sys_close_range(uint32_t first, uint32_t last, uint32_t flags)
     current()->files = t;
     for (int fd = first < FD_MAX ? (int)first : FD_MAX; fd < t->room && (uint32_t)fd <= last;
          fd++) {
-        if (!t->fds[fd].file)
+        if (!t->fds[fd])
             continue;
         if (flags & CLOSE_RANGE_CLOEXEC_BIT)
-            t->fds[fd].cloexec = true;
+            t->fds[fd] |= CLOEXEC;
         else
             fd_close(fd);
     }
@@ -261,10 +272,7 @@ static long dup_to(int from, int to, bool cloexec)
     if (r)
         return r;
     file_get(f);
-    lock_take(&t->lock, RANK_OBJECT);
-    old = t->fds[to].file;
-    put_file(&t->fds[to], f, cloexec);
-    lock_give(&t->lock);
+    old = word_file(__atomic_exchange_n(&t->fds[to], place_word(f, cloexec), __ATOMIC_SEQ_CST));
     if (old) {
         if (lock_is_held(old))
             los_alone();
@@ -293,7 +301,7 @@ long fd_fcntl(int fd, int command, uint64_t arg)
 {
     struct fd_table *t = own_table();
     struct file *f = fd_any(fd);
-    long r;
+    uint64_t word;
     switch (command) {
     case F_DUPFD:
     case F_DUPFD_CLOEXEC:
@@ -302,13 +310,13 @@ long fd_fcntl(int fd, int command, uint64_t arg)
         file_get(f);
         return fd_install(f, command == F_DUPFD_CLOEXEC, (int)arg);
     case F_GETFD:
+        return place_now(t, fd) & CLOEXEC ? FD_CLOEXEC : 0;
     case F_SETFD:
-        lock_take(&t->lock, RANK_OBJECT);
-        r = command == F_GETFD && t->fds[fd].cloexec ? FD_CLOEXEC : 0;
-        if (command == F_SETFD && t->fds[fd].file == f) /* nobody closed it just now */
-            t->fds[fd].cloexec = arg & FD_CLOEXEC;
-        lock_give(&t->lock);
-        return r;
+        do
+            word = place_now(t, fd);
+        while (word_file(word) == f && /* nobody closed it just now */
+               !place_change(t, fd, word, place_word(f, arg & FD_CLOEXEC)));
+        return 0;
     default:
         return -EINVAL;
     }

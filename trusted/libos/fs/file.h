@@ -196,6 +196,7 @@ struct file {
     struct list watchers;    /* epoll's entries for this file: struct watcher */
     struct list ending;      /* of those that nobody refers to any more */
     bool quiet;              /* it is left to file_reap; atomic */
+    uint64_t left;           /* los_time() when a reference was given back; atomic */
     bool locked;             /* holds a flock */
     bool made;               /* by the open that it came from (F_CREATED_QUERY) */
     bool ranged;             /* locked a range as an open file (OFD) */
@@ -345,7 +346,8 @@ void file_get(struct file *f);
 /* One less. The last one makes the call alone: what was read from the program's memory is old then.
  */
 void file_put(struct file *f);
-/* Ends those that were left; the lock is held exclusively. */
+/* Ends those that were left; the lock is held exclusively. (Of files of which nobody hears those
+ * end before that which nobody can have seen any more: los_oldest.) */
 void file_reap(void);
 /* With checks; *offset moves unless the file is a stream. Bytes, 0 at the end; -EBADF, -EINVAL,
  * -EISDIR, and what its kind says. May wait. */

@@ -72,10 +72,12 @@ static bool ends_quietly(const struct file *f)
 {
     const struct inode *i = f->inode;
     return (f->ops == &regular_ops || f->ops == &directory_ops) && i && f->dentry && !i->volume &&
-           i->nlink && f->dentry->kept && !f->locked && !f->ranged && !f->async && !notify_wanted();
+           i->nlink && f->dentry->kept && !f->locked && !f->ranged && !f->async &&
+           list_empty(&f->watchers) && !notify_wanted();
 }
 
-#define QUIET_MAX 32u
+#define QUIET_MAX 256u /* then they end alone */
+#define QUIET_STEP 32u
 
 /* Those of threads that share a counter of the big lock. */
 static struct quiet {
@@ -102,6 +104,32 @@ void file_reap(void)
     }
 }
 
+/* Beside others: those that nobody can have found in their places since before these were taken.
+ * Whoever did so and counted one makes it stay. */
+static void reap_beside(struct quiet *q)
+{
+    struct list mine;
+    uint64_t oldest = los_oldest();
+    list_init(&mine);
+    lock_take(&q->lock, RANK_OBJECT);
+    list_for_safe(it, nx, &q->files)
+    {
+        const struct file *f = container_of(it, struct file, ending);
+        if (__atomic_load_n(&f->refs, __ATOMIC_ACQUIRE) ||
+            __atomic_load_n(&f->left, __ATOMIC_ACQUIRE) >= oldest || !ends_quietly(f))
+            continue;
+        list_remove(it);
+        list_append(&mine, it);
+        q->count--;
+    }
+    lock_give(&q->lock);
+    while (!list_empty(&mine)) {
+        struct file *f = container_of(mine.next, struct file, ending);
+        list_remove(&f->ending);
+        file_end(f);
+    }
+}
+
 static void leave_to_reap(struct file *f)
 {
     struct quiet *q = &quiets[self()->share % SHARES];
@@ -111,18 +139,31 @@ static void leave_to_reap(struct file *f)
     if (!q->files.next)
         list_init(&q->files);
     list_append(&q->files, &f->ending);
-    bool many = ++q->count >= QUIET_MAX;
+    uint32_t count = ++q->count;
     lock_give(&q->lock);
     if (!__atomic_load_n(&any_quiet, __ATOMIC_RELAXED))
         __atomic_store_n(&any_quiet, true, __ATOMIC_RELAXED);
-    if (many) {
+    if (count % QUIET_STEP == 0)
+        reap_beside(q);
+    if (count >= QUIET_MAX) {
         los_alone();
         file_reap();
     }
 }
 
+/* Before the reference goes: whoever sees that the last one went sees this too. */
+static void note_left(struct file *f)
+{
+    uint64_t now = los_time(), before = __atomic_load_n(&f->left, __ATOMIC_RELAXED);
+    while (before < now && !__atomic_compare_exchange_n(&f->left, &before, now, false,
+                                                        __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+        continue;
+}
+
 void file_put(struct file *f)
 {
+    if (los_is_shared())
+        note_left(f);
     if (__atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL))
         return;
     if (los_is_shared()) { /* who found it in its place just before may count it again */

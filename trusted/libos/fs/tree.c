@@ -67,16 +67,19 @@ struct dentry *dentry_new(struct dentry *parent, const char *name, size_t size, 
     return d;
 }
 
-/* The root stays: that all walks begin there is no reason to write to it. */
+/* The root stays: that all walks begin there is no reason to write to it. Names of the tree stay
+ * while the big lock is shared. */
 void dentry_get(struct dentry *d)
 {
-    if (!d->root)
+    if (!d->root && !(d->kept && los_count_later(&d->refs, 1)))
         __atomic_fetch_add(&d->refs, 1, __ATOMIC_RELAXED);
 }
 
 /* One of which the last reference goes is not in the tree: nobody can find it. */
 void dentry_put(struct dentry *d)
 {
+    if (d && !d->root && d->kept && los_count_later(&d->refs, -1))
+        return;
     while (d && !d->root && !__atomic_sub_fetch(&d->refs, 1, __ATOMIC_ACQ_REL)) {
         struct dentry *parent = d->parent;
         los_alone();
