@@ -95,6 +95,11 @@ struct sh_wait_item {
 };
 #define SH_WAIT_BRING 0x8000u /* when it can be read: into its ring, before it is told */
 
+/* Whole pages in a row. */
+struct sh_pages {
+    uint64_t addr, size; /* bytes */
+};
+
 #define SH_SLOT_A_SIZE 65536u
 #define SH_SLOT_B_SIZE 4096u
 

@@ -128,17 +128,40 @@ int64_t call_restrict(struct loader_thread *t, struct sh_slot *s, uint64_t addr,
     return sgx_enclave_restrict(&loader.enclave, addr, size, permissions, &err);
 }
 
+/* The next of the pages that A names; false: there are no more. */
+static bool next_pages(const struct sh_slot *s, uint64_t i, struct sh_pages *pages)
+{
+    if ((i + 1) * sizeof(*pages) > cap_a(s->size_a))
+        return false;
+    memcpy(pages, s->a + i * sizeof(*pages), sizeof(*pages));
+    return true;
+}
+
 int64_t call_set_type(struct loader_thread *t, struct sh_slot *s, uint64_t addr, uint64_t size,
                       uint64_t type)
 {
     struct sh_error err = {0};
-    return sgx_enclave_set_type(&loader.enclave, addr, size, (enum sgx_page_type)type, &err);
+    struct sh_pages p = {addr, size};
+    uint64_t i = 0;
+    int64_t r;
+    do
+        r = sgx_enclave_set_type(&loader.enclave, p.addr, p.size, (enum sgx_page_type)type, &err);
+    while (!r && next_pages(s, i++, &p));
+    s->size_a = 0;
+    return r;
 }
 
 int64_t call_remove(struct loader_thread *t, struct sh_slot *s, uint64_t addr, uint64_t size)
 {
     struct sh_error err = {0};
-    return sgx_enclave_remove(&loader.enclave, addr, size, &err);
+    struct sh_pages p = {addr, size};
+    uint64_t i = 0;
+    int64_t r;
+    do
+        r = sgx_enclave_remove(&loader.enclave, p.addr, p.size, &err);
+    while (!r && next_pages(s, i++, &p));
+    s->size_a = 0;
+    return r;
 }
 
 int64_t call_commit(struct loader_thread *t, struct sh_slot *s, uint64_t addr, uint64_t size)

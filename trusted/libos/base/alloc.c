@@ -178,7 +178,7 @@ static void give_chunks_back(void)
         uint64_t index = page_index(node);
         if (index) {
             list_remove(node);
-            port_pages_remove((uint64_t)node, CHUNK_PAGES);
+            port_pages_remove(&(struct sh_pages){(uint64_t)node, CHUNK_PAGES << PAGE_SHIFT}, 1);
             memory_uncharge(CHUNK_PAGES);
             meta[index] = META_GONE;
             stats.zone_pages -= CHUNK_PAGES;

@@ -140,6 +140,21 @@ static struct image_block *keep_block(struct image *m, uint64_t index, uint8_t *
     return there;
 }
 
+/* Which whole blocks were read before, as far as can be told by few words: what is read again is
+ * worth a place in the cache (programs that are executed often). */
+#define SEEN 1024u
+static uint32_t seen_blocks[SEEN];
+
+static bool was_read(const struct image *m, uint64_t index)
+{
+    uint64_t key = index * (IMAGES + 1) + m->number + 1;
+    uint32_t *at = &seen_blocks[key % SEEN];
+    bool seen = __atomic_load_n(at, __ATOMIC_RELAXED) == (uint32_t)key;
+    if (!seen)
+        __atomic_store_n(at, (uint32_t)key, __ATOMIC_RELAXED);
+    return seen;
+}
+
 /* Reading and hashing hold no lock that others need. */
 static int bring_block(struct image *m, uint64_t index, unsigned level, struct image_block **out)
 {
@@ -210,7 +225,7 @@ static int read_bytes(struct image *m, uint64_t offset, void *buf, size_t size)
         uint64_t index = offset >> PAGE_SHIFT;
         struct image_block *b;
         int r;
-        if (n == PAGE_SIZE && !radix_get(&m->cache, index)) {
+        if (n == PAGE_SIZE && !radix_get(&m->cache, index) && !was_read(m, index)) {
             r = fetch_block(m, index, 0, to);
         } else if (!(r = get_block(m, index, 0, &b))) {
             memcpy(to, b->data + at, n);

@@ -12,9 +12,22 @@ struct frames {
 static struct radix all; /* by addr >> 21 */
 static struct lock all_lock;
 
+/* Who is alone mostly goes from page to page, and finds the last one's part here. */
+static struct {
+    uint64_t index;
+    struct frames *frames;
+} last_part;
+
 static struct frames *frames_of(uint64_t addr)
 {
-    return radix_get(&all, addr >> 21);
+    uint64_t index = addr >> 21;
+    if (los_is_shared())
+        return radix_get(&all, index);
+    if (last_part.index != index || !last_part.frames) {
+        last_part.index = index;
+        last_part.frames = radix_get(&all, index);
+    }
+    return last_part.frames;
 }
 
 int frame_rights(uint64_t addr)
@@ -150,9 +163,30 @@ int frame_put(uint64_t addr, const void *content, int prot, uint16_t owner)
 
 void frame_remove(uint64_t addr, uint64_t count)
 {
-    port_pages_remove(addr, count);
+    port_pages_remove(&(struct sh_pages){addr, count << PAGE_SHIFT}, 1);
     memory_uncharge(count);
     set_frames(addr, count, 0, OWNER_NONE);
+}
+
+void frame_gone_add(struct frame_gone *g, uint64_t addr, uint64_t count)
+{
+    struct sh_pages *last = g->count ? &g->runs[g->count - 1] : NULL;
+    memory_uncharge(count);
+    set_frames(addr, count, 0, OWNER_NONE);
+    if (last && last->addr + last->size == addr) {
+        last->size += count << PAGE_SHIFT;
+        return;
+    }
+    if (g->count == PORT_RUNS_MAX)
+        frame_gone_end(g);
+    g->runs[g->count++] = (struct sh_pages){addr, count << PAGE_SHIFT};
+}
+
+void frame_gone_end(struct frame_gone *g)
+{
+    if (g->count)
+        port_pages_remove(g->runs, g->count);
+    g->count = 0;
 }
 
 uint64_t frame_next(uint64_t addr, uint64_t end)
@@ -201,5 +235,6 @@ void frame_forget(uint64_t start, uint64_t end)
          (f = radix_next(&all, at, &index)) && index < end >> 21; at = index + 1) {
         radix_remove(&all, index);
         los_free(f);
+        last_part.frames = NULL;
     }
 }

@@ -117,6 +117,8 @@ int64_t mm_map(const struct map_request *r)
     int e = place_take(addr, addr + size, r->flags & (MM_FIXED | MM_JOIN));
     if (e)
         return e;
+    if (r->flags & MM_PLACE)
+        return (int64_t)addr;
     e = put_area(r, addr, size, locked);
     if (e)
         return e;

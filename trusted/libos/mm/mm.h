@@ -148,6 +148,14 @@ int frame_fill(uint64_t addr, const void *const *sources, uint64_t count, int pr
 int frame_put(uint64_t addr, const void *content, int prot, uint16_t owner);
 int frame_protect(uint64_t addr, uint64_t count, int prot);
 void frame_remove(uint64_t addr, uint64_t count);
+/* Those that go together, since each time costs: whoever is alone counts them as gone at once, and
+ * brings nothing there before frame_gone_end. *g is zero at first. */
+struct frame_gone {
+    unsigned count;
+    struct sh_pages runs[PORT_RUNS_MAX];
+};
+void frame_gone_add(struct frame_gone *g, uint64_t addr, uint64_t count);
+void frame_gone_end(struct frame_gone *g);
 void frame_forget(uint64_t start, uint64_t end); /* their book-keeping; no frame is left there */
 /* The first address >= addr and < end where there is a frame; end: none. */
 uint64_t frame_next(uint64_t addr, uint64_t end);
@@ -160,6 +168,7 @@ uint8_t page_state(uint64_t addr);
 uint8_t page_state_of(const struct space *s, uint64_t addr);
 int page_state_set(struct space *s, uint64_t addr, uint64_t count, uint8_t state); /* 0, -ENOMEM */
 struct leaf *page_leaf(const struct space *s, uint64_t addr);                      /* or NULL */
+void page_leaves_drop(struct space *s); /* all that is known, and what lies aside; alone */
 /* The first address >= addr, < end, about which something is known; end: none. */
 uint64_t page_next_leaf(const struct space *s, uint64_t addr, uint64_t end);
 void **page_aside(struct space *s, uint64_t addr); /* where its content is kept; NULL: no memory */
@@ -170,8 +179,8 @@ int page_protect(uint64_t start, uint64_t end, int prot);         /* those that 
 int page_own(struct area *a, uint64_t addr); /* may be written from now on, if the area may */
 void page_remove(uint64_t start, uint64_t end);
 uint8_t page_private_state(const struct area *a); /* of a new page of its file */
-/* The same of any space, resident or not. */
-void page_drop(struct space *s, uint64_t addr);
+/* The same of one page of any space, resident or not; its frame may stay until frame_gone_end. */
+void page_drop(struct space *s, uint64_t addr, struct frame_gone *gone);
 int page_move(uint64_t from, uint64_t to, uint64_t size);
 /* The processor knows no write-only or execute-only pages. */
 static inline int page_rights(int prot)
@@ -273,6 +282,7 @@ int residence_settle(struct space *s, uint64_t start, uint64_t end);
 #define MM_LOW 8     /* below 2 GiB */
 #define MM_JOIN 16   /* with MM_NOREPLACE: from another family, if it must be */
 #define MM_LOCKED 32 /* -EAGAIN: more than may be */
+#define MM_PLACE 64  /* only the addresses, for who maps there next; alone */
 struct map_request {
     uint64_t addr, size;
     int prot, flags; /* MM_* */

@@ -32,6 +32,7 @@ void object_map_remove(struct area *a)
 /* Private copies that nobody changed follow the file: they are made again when they are used. */
 static bool drop_clean(struct inode *i, uint64_t index, bool only_look)
 {
+    struct frame_gone gone = {0};
     list_for(it, &i->maps)
     {
         const struct area *a = container_of(it, struct area, mapped);
@@ -41,8 +42,9 @@ static bool drop_clean(struct inode *i, uint64_t index, bool only_look)
         if (only_look)
             return true;
         if (page_state_of(a->space, addr) & PAGE_CLEAN)
-            page_drop(a->space, addr);
+            page_drop(a->space, addr, &gone);
     }
+    frame_gone_end(&gone);
     return false;
 }
 
@@ -204,6 +206,7 @@ void object_end_write(struct inode *i, uint64_t index)
 
 void object_drop(struct inode *i, uint64_t from, uint64_t end)
 {
+    struct frame_gone gone = {0};
     uint64_t index;
     void *page;
     list_for(it, &i->maps)
@@ -216,9 +219,10 @@ void object_drop(struct inode *i, uint64_t from, uint64_t end)
             if (first + ((at - a->start) >> PAGE_SHIFT) >= end)
                 break;
             if (page_state_of(a->space, at) & PAGE_CLEAN)
-                page_drop(a->space, at);
+                page_drop(a->space, at, &gone);
         }
     }
+    frame_gone_end(&gone);
     bool whole = !from && end == UINT64_MAX;
     for (; (page = radix_next(&i->pages, from, &index)) && index < end; from = index + 1) {
         if (object_is_mapped(page)) {

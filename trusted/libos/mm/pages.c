@@ -7,9 +7,40 @@
 #define FILL_MAX 32u /* pages copied in by one request to the port */
 #define RIGHTS (PORT_R | PORT_W | PORT_X)
 
+static void free_leaf(void *p)
+{
+    struct leaf *leaf = p;
+    for (unsigned i = 0; leaf->aside && i < 512; i++) {
+        if (leaf->aside->page[i])
+            page_free(leaf->aside->page[i]);
+    }
+    los_free(leaf->aside);
+    los_free(leaf);
+}
+
+/* Who is alone mostly goes from page to page, of one or two spaces in turn. */
+#define LAST 2u
+static struct last {
+    const struct space *space;
+    uint64_t index;
+    struct leaf *leaf;
+} last[LAST];
+
 struct leaf *page_leaf(const struct space *s, uint64_t addr)
 {
-    return radix_get(&s->leaves, addr >> 21);
+    uint64_t index = addr >> 21;
+    struct last *l = &last[s->id % LAST];
+    if (los_is_shared())
+        return radix_get(&s->leaves, index);
+    if (l->space != s || l->index != index || !l->leaf)
+        *l = (struct last){s, index, radix_get(&s->leaves, index)};
+    return l->leaf;
+}
+
+void page_leaves_drop(struct space *s)
+{
+    last[s->id % LAST].leaf = NULL;
+    radix_clear(&s->leaves, 0, free_leaf);
 }
 
 uint8_t page_state_of(const struct space *s, uint64_t addr)
@@ -243,7 +274,7 @@ int page_protect(uint64_t start, uint64_t end, int prot)
     return 0;
 }
 
-void page_drop(struct space *s, uint64_t addr)
+void page_drop(struct space *s, uint64_t addr, struct frame_gone *gone)
 {
     uint8_t state = page_state_of(s, addr);
     uint16_t owner = frame_owner(addr);
@@ -257,12 +288,13 @@ void page_drop(struct space *s, uint64_t addr)
         return;
     }
     if (owner != OWNER_OBJECT && frame_rights(addr) >= 0)
-        frame_remove(addr, 1);
+        frame_gone_add(gone, addr, 1);
 }
 
 void page_remove(uint64_t start, uint64_t end)
 {
     struct space *s = space();
+    struct frame_gone gone = {0};
     uint64_t count;
     uint8_t state;
     for (uint64_t at = start; at < end; at += count << PAGE_SHIFT) {
@@ -270,13 +302,14 @@ void page_remove(uint64_t start, uint64_t end)
         if (!state)
             continue;
         if (s->family->count == 1 && !(state & PAGE_OBJECT)) {
-            frame_remove(at, count);
+            frame_gone_add(&gone, at, count);
             page_state_set(s, at, count, 0);
             continue;
         }
         for (uint64_t i = 0; i < count; i++)
-            page_drop(s, at + (i << PAGE_SHIFT));
+            page_drop(s, at + (i << PAGE_SHIFT), &gone);
     }
+    frame_gone_end(&gone);
 }
 
 int page_fill(uint64_t addr, const void *page, int prot)

@@ -116,17 +116,25 @@ static bool swap_page(uint64_t addr, void *page)
     return any;
 }
 
-/* Does the frame hold this content, and may none of those whose it is write to it? Then s has it in
- * common with them: what is read only and equal is never moved. */
-static bool share_equal(struct space *s, uint64_t addr, const void *content, uint8_t state)
+/* May nobody write to the frame of those whose it is, nor s to a page with this state? */
+static bool is_read_only(const struct space *s, uint64_t addr, uint8_t state, struct space **owned)
 {
     uint16_t owner = frame_owner(addr);
     struct space *o = owner < OWNER_MAX ? member_of(s->family, owner) : NULL;
     uint8_t theirs = o ? page_state_of(o, addr) : 0;
     bool common = owner == OWNER_COMMON || ((theirs & PAGE_THERE) && !(theirs & PORT_W));
-    if (!common || (state & PORT_W) || frame_rights(addr) < PORT_R ||
-        memcmp((const void *)addr, content, PAGE_SIZE))
+    *owned = o;
+    return common && !(state & PORT_W) && frame_rights(addr) >= PORT_R;
+}
+
+/* Does it hold this content, too? Then s has it in common with them: what is read only and equal is
+ * never moved. */
+static bool share_equal(struct space *s, uint64_t addr, const void *content, uint8_t state)
+{
+    struct space *o;
+    if (!is_read_only(s, addr, state, &o) || memcmp((const void *)addr, content, PAGE_SIZE))
         return false;
+    uint8_t theirs = o ? page_state_of(o, addr) : 0;
     if (page_state_set(s, addr, 1, state | PAGE_COMMON))
         return false;
     if (o)
@@ -182,6 +190,13 @@ static int put_content(uint64_t addr, const void *content, int prot, uint16_t ow
     return frame_put(addr, content, frame_rights(addr) < 0 ? prot : PORT_R | PORT_W, owner);
 }
 
+/* What a page whose content lay aside has when it comes back. */
+static uint8_t state_in(const struct area *a, uint8_t state)
+{
+    return (state & PAGE_CLEAN) || !(state & RIGHTS) ? state
+                                                     : (uint8_t)(PAGE_THERE | page_rights(a->prot));
+}
+
 /* s has a page here whose content lies aside. It may write to it at once if it ever may: to take
  * that right away again at each switch would cost more than the switch. */
 static int bring_in(struct space *s, const struct area *a, uint64_t addr, uint8_t state)
@@ -191,12 +206,7 @@ static int bring_in(struct space *s, const struct area *a, uint64_t addr, uint8_
     unsigned n = page_slot(addr);
     if (!mine || !mine->page[n])
         stop("a page at 0x%lx is nowhere", addr);
-    if (!(state & PAGE_CLEAN) && (state & RIGHTS))
-        state = (uint8_t)(PAGE_THERE | page_rights(a->prot));
-    if (share_equal(s, addr, mine->page[n], state)) {
-        page_aside_drop(s, addr);
-        return 0;
-    }
+    state = state_in(a, state);
     page_state_set(s, addr, 1, state);
     uint16_t owner = frame_owner(addr);
     struct space *o = owner && owner < OWNER_MAX ? member_of(s->family, owner) : NULL;
@@ -233,8 +243,6 @@ static int fill_private(struct space *s, struct area *a, uint64_t addr, void *pa
     int found = a->file ? file_read_page(a->file, a->offset + (addr - a->start), page) : 0;
     if (a->file && !found)
         sites_patch(a, addr, page);
-    if (!found && share_equal(s, addr, page, state))
-        return 0;
     int r = residence_evict(s->family, addr);
     if (r || frame_rights(addr) < 0)
         return r;
@@ -257,6 +265,34 @@ static int fill_in(struct space *s, struct area *a, uint64_t addr)
     if (page)
         page_free(page);
     return r;
+}
+
+/* What s only reads and the frame holds already becomes common: neither its rights nor its content
+ * change for it. */
+static void share_page(struct space *s, struct area *a, uint64_t addr)
+{
+    uint8_t state = page_state_of(s, addr);
+    bool there = state & PAGE_THERE;
+    struct space *o;
+    if (a->shared || (state & (PAGE_COMMON | PAGE_OBJECT)) || frame_owner(addr) == s->id ||
+        (!there && !a->file))
+        return;
+    state = there ? state_in(a, state) : page_private_state(a);
+    if (!is_read_only(s, addr, state, &o))
+        return;
+    if (there) {
+        void **aside = page_aside(s, addr);
+        if (aside && *aside && share_equal(s, addr, *aside, state))
+            page_aside_drop(s, addr);
+        return;
+    }
+    void *page = page_alloc();
+    if (page && !file_read_page(a->file, a->offset + (addr - a->start), page)) {
+        sites_patch(a, addr, page);
+        share_equal(s, addr, page, state);
+    }
+    if (page)
+        page_free(page);
 }
 
 static int settle_page(struct space *s, struct area *a, uint64_t addr)
@@ -316,7 +352,9 @@ static bool is_settled(const struct space *s, uint64_t addr)
 static int settle_leaf(struct space *s, struct area *a, uint64_t at, uint64_t end)
 {
     uint64_t start = at;
-    int r = set_rights(s, a, at, end, rights_to_change);
+    for (; (at = frame_next_unlike(at, end, page_leaf(s, at), s->id)) < end; at += PAGE_SIZE)
+        share_page(s, a, at);
+    int r = set_rights(s, a, at = start, end, rights_to_change);
     for (; !r && (at = frame_next_unlike(at, end, page_leaf(s, at), s->id)) < end; at += PAGE_SIZE)
         r = settle_page(s, a, at);
     return r ? r : set_rights(s, a, start, end, rights_wanted);

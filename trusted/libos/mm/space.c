@@ -296,20 +296,10 @@ struct space *space_new(void)
     return s;
 }
 
-static void free_leaf(void *p)
-{
-    struct leaf *leaf = p;
-    for (unsigned i = 0; leaf->aside && i < 512; i++) {
-        if (leaf->aside->page[i])
-            page_free(leaf->aside->page[i]);
-    }
-    los_free(leaf->aside);
-    los_free(leaf);
-}
-
 /* Areas go page by page where others may have the same addresses, else in runs. */
 static void clear_space(struct space *s)
 {
+    static struct frame_gone gone;
     for (size_t n = 0; n < s->count; n++) {
         struct area *a = s->areas[n];
         for (uint64_t at = a->start; (at = page_next_leaf(s, at, a->end)) < a->end;
@@ -318,17 +308,18 @@ static void clear_space(struct space *s)
             if (state & PAGE_OBJECT) {
                 object_unmap(a, at);
             } else if (state && s->family->count > 1) {
-                page_drop(s, at);
+                page_drop(s, at, &gone);
             } else if (state) {
                 uint64_t from = at;
                 while (at + PAGE_SIZE < a->end && (page_state_of(s, at + PAGE_SIZE) &
                                                    (PAGE_THERE | PAGE_OBJECT)) == PAGE_THERE)
                     at += PAGE_SIZE;
-                frame_remove(from, ((at - from) >> PAGE_SHIFT) + 1);
+                frame_gone_add(&gone, from, ((at - from) >> PAGE_SHIFT) + 1);
             }
         }
     }
-    radix_clear(&s->leaves, 0, free_leaf);
+    frame_gone_end(&gone);
+    page_leaves_drop(s);
     area_drop_all(s);
 }
 

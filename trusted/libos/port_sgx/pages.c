@@ -104,19 +104,27 @@ int port_pages_protect(uint64_t addr, uint64_t count, int old, int prot)
     return 0;
 }
 
-void port_pages_remove(uint64_t addr, uint64_t count)
+static void accept_trim(uint64_t addr, uint64_t size)
 {
-    uint64_t size = count << PAGE_SHIFT;
-    int64_t r = SGX_CALL(.nr = SH_CALL_SET_TYPE, .args = {addr, size, SGX_PT_TRIM});
-    if (r)
-        stop("the host does not take %lu pages back at 0x%lx (errno %ld)", count, addr, -r);
     for (uint64_t at = addr; at < addr + size; at += PAGE_SIZE) {
         uint64_t e = accept_page(SGX_SECINFO_PT(SGX_PT_TRIM) | SGX_SECINFO_MODIFIED, at);
         if (e)
             stop("the host did not trim page 0x%lx (%lu)", at, e);
     }
+}
+
+void port_pages_remove(const struct sh_pages *runs, unsigned count)
+{
+    uint32_t more = (count - 1) * (uint32_t)sizeof(*runs);
+    int64_t r = SGX_CALL(.nr = SH_CALL_SET_TYPE, .args = {runs->addr, runs->size, SGX_PT_TRIM},
+                         .a = runs + 1, .size_a = more);
+    if (r)
+        stop("the host does not take %lu pages back at 0x%lx (errno %ld)", runs->size >> PAGE_SHIFT,
+             runs->addr, -r);
+    for (unsigned i = 0; i < count; i++)
+        accept_trim(runs[i].addr, runs[i].size);
     /* A page that it keeps all the same is no use to it; the next EACCEPT there would fail. */
-    SGX_CALL(.nr = SH_CALL_REMOVE, .args = {addr, size});
+    SGX_CALL(.nr = SH_CALL_REMOVE, .args = {runs->addr, runs->size}, .a = runs + 1, .size_a = more);
 }
 
 int sgx_page_to_tcs(uint64_t addr)

@@ -57,9 +57,10 @@ int port_pages_protect(uint64_t addr, uint64_t count, int old, int prot)
     return (int)host_call(__NR_mprotect, addr, count << PAGE_SHIFT, prot);
 }
 
-void port_pages_remove(uint64_t addr, uint64_t count)
+void port_pages_remove(const struct sh_pages *runs, unsigned count)
 {
-    host_call(__NR_mmap, addr, count << PAGE_SHIFT, PROT_NONE, RESERVE | MAP_FIXED, -1, 0);
+    for (; count; count--, runs++)
+        host_call(__NR_mmap, runs->addr, runs->size, PROT_NONE, RESERVE | MAP_FIXED, -1, 0);
 }
 
 uint64_t host_guarded(uint64_t size)

@@ -147,10 +147,11 @@ int port_pages_protect(uint64_t addr, uint64_t count, int old, int prot)
     return port_pages_add(addr, count, prot);
 }
 
-void port_pages_remove(uint64_t addr, uint64_t count)
+void port_pages_remove(const struct sh_pages *runs, unsigned count)
 {
-    mmap((void *)addr, count << PAGE_SHIFT, PROT_NONE,
-         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    for (; count; count--, runs++)
+        mmap((void *)runs->addr, runs->size, PROT_NONE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 }
 
 static void *run_service(void *arg)

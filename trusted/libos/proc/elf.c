@@ -35,14 +35,16 @@ static int map_segment(struct file *f, const struct elf_segment *s, uint64_t bas
     return 0;
 }
 
-/* Reserves the whole extent at one place first. */
+/* The whole extent gets one place first. */
 static int place_program(const struct elf_plan *p, struct file *f, uint64_t *base)
 {
-    struct map_request r = {
-        .addr = p->low, .size = p->high - p->low, .flags = MM_NOREPLACE | MM_JOIN, .file = NULL};
+    struct map_request r = {.addr = p->low,
+                            .size = p->high - p->low,
+                            .flags = MM_PLACE | MM_NOREPLACE | MM_JOIN,
+                            .file = NULL};
     *base = 0;
     if (!p->fixed) {
-        r.flags = 0;
+        r.flags = MM_PLACE;
         r.addr = 0;
         r.file = f; /* only so that it goes to the window for files */
     }
@@ -51,7 +53,7 @@ static int place_program(const struct elf_plan *p, struct file *f, uint64_t *bas
         return at == -EPERM || at == -EEXIST ? -ENOEXEC : (int)at;
     if (!p->fixed)
         *base = (uint64_t)at - p->low;
-    return mm_unmap((uint64_t)at, r.size);
+    return 0;
 }
 
 static int read_interpreter(struct file *f, const struct elf_plan *p, char out[256])
