@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "trusted/volume/anchor.h"
+#include "trusted/guest/volume/server.h"
 
 static void send_answer(struct guest *g, uint32_t id, uint32_t error, const char *text)
 {
