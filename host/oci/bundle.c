@@ -413,19 +413,43 @@ static bool is_sandbox(const struct oci_bundle *b)
     return is_podman_pause(b);
 }
 
+/* What somebody asks for and nobody does would look like done. */
+static int check_annotations(const struct oci_bundle *b, struct sh_error *err)
+{
+    static const char prefix[] = "io.shelter.";
+    static const char *const known[] = {"broker", "cpus", "image", "memory", "tee"};
+    const cJSON *item;
+    cJSON_ArrayForEach(item, oci_object(b->json, "annotations"))
+    {
+        bool found = strncmp(item->string, prefix, sizeof(prefix) - 1) != 0;
+        const char *name = item->string + (found ? 0 : sizeof(prefix) - 1);
+        if (!cJSON_IsString(item))
+            return bad_field(err, b->path, "annotations", "has one that is not text");
+        for (size_t i = 0; !found && i < sizeof(known) / sizeof(*known); i++)
+            found = !strcmp(name, known[i]);
+        if (!found && !strcmp(name, "pod"))
+            return sh_fail(err, -ENOTSUP,
+                           "annotation io.shelter.pod: the containers of a pod cannot share a "
+                           "machine; leave it out, and each has a TEE of its own");
+        if (!found)
+            return sh_fail(err, -EINVAL,
+                           "annotation io.shelter.%.60s is not known: there are io.shelter.broker, "
+                           "cpus, image, memory and tee",
+                           name);
+    }
+    return 0;
+}
+
 static int read_fields(struct oci_bundle *b, struct sh_error *err)
 {
     const char *version = oci_text(b->json, "ociVersion"),
                *root = oci_text(oci_object(b->json, "root"), "path"),
                *hostname = oci_text(b->json, "hostname");
-    const cJSON *mount, *annotation;
+    const cJSON *mount;
     int r = check_shapes(b->json, b->path, config_shapes,
                          sizeof(config_shapes) / sizeof(*config_shapes), err);
-    cJSON_ArrayForEach(annotation, oci_object(b->json, "annotations"))
-    {
-        if (!r && !cJSON_IsString(annotation))
-            r = bad_field(err, b->path, "annotations", "has one that is not text");
-    }
+    if (!r)
+        r = check_annotations(b, err);
     if (r)
         return r;
     if (!version)

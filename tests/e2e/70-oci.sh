@@ -258,6 +258,12 @@ config "c['annotations'] = {'io.shelter.memory': 'much'}"
 status "io.shelter.memory that is no size" 1 "${RT[@]}" run --bundle "$B" $N-i
 one_line "... says which" "io.shelter.memory"
 
+for a in pod tees; do
+    config "c['annotations'] = {'io.shelter.$a': 'one'}"
+    status "io.shelter.$a, which nobody honours" 1 "${RT[@]}" run --bundle "$B" $N-i
+    one_line "... is refused" "annotation io.shelter.$a"
+done
+
 # --- broken bundles: one line, the log, nothing left ---
 broken() { # NAME PATTERN: config.json is as it is
     status "$1" 1 "${RT[@]}" --log "$T/log" --log-format json create --bundle "$B" $N-x
