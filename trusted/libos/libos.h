@@ -91,6 +91,11 @@ struct alt_stack {
 
 #define KSTACK_SIZE 32768u
 
+/* Processor time in ns, and how much of it is the system's (proc/usage.c). */
+struct usage {
+    uint64_t all, system;
+};
+
 struct stats;
 struct turn;
 struct key;
@@ -110,7 +115,7 @@ struct thread {
     void *port;          /* the port's own */
     struct stats *stats; /* where it counts; NULL: in `stats` itself */
     struct process *process;
-    bool in_user;     /* it runs program code, as far as was seen */
+    uint8_t in_user;  /* it runs program code, as far as was seen; IN_USER_WANTED: it is awaited */
     bool vforking;    /* until its child has its own memory */
     void *xsave;      /* first extended state of a fork's child; NULL: a clean one */
     uint64_t set_tid; /* where the child writes its number at its start, or 0 */
@@ -168,7 +173,13 @@ struct thread {
     int32_t policy;              /* SCHED_*, and only remembered */
     uint64_t affinity;           /* bit n: processor n; 0: all */
     uint64_t timer_slack[2];     /* ns; and its default, what the creator had; 0: SLACK_DEFAULT */
-    uint64_t last_clock[2];      /* what it saw last of each: time/clock.c */
+    /* Counts of the processor: in calls and faults, asleep; what both were when it was asked. */
+    uint64_t system_counts, asleep;
+    struct usage usage;
+    struct {
+        uint64_t tsc, calls, asleep;
+    } usage_seen;
+    uint64_t last_clock[2]; /* what it saw last of each: time/clock.c */
 };
 
 struct fd_table;
@@ -223,6 +234,7 @@ struct caps {
 #define CAP_SYS_NICE 23
 #define CAP_SYS_RESOURCE 24
 #define CAP_MKNOD 27
+#define CAP_LEASE 28
 #define CAP_SETFCAP 31
 #define CAP_LAST 40
 
@@ -253,8 +265,8 @@ struct process {
     int stop_signal;
     struct wait_queue resume; /* of stopped threads */
     struct thread *vfork_waiter, *exec_thread;
-    uint64_t cpu, children_cpu;  /* ns */
-    uint64_t moves[2], moved[2]; /* of threads that ended */
+    struct usage usage, children_usage; /* of threads that ended; of children waited for */
+    uint64_t moves[2], moved[2];        /* of threads that ended */
     bool execed, subreaper;
     int32_t oom_score_adj; /* mm/oom.c */
     int death_signal;      /* PR_SET_PDEATHSIG */

@@ -5,6 +5,7 @@
 #include "trusted/libos/fs/outside.h"
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/signal/signal.h"
+#include "trusted/libos/time/tsc.h"
 
 void wait_queue_init(struct wait_queue *q)
 {
@@ -123,6 +124,15 @@ void wait_wake_all(struct wait_queue *q)
     wait_wake_events(q, UINT32_MAX);
 }
 
+/* What a call sleeps is nobody's processor time (proc/usage.c). */
+static int sleep_outside(struct thread *t, struct port_wait *w, uint64_t deadline)
+{
+    uint64_t before = tsc_now();
+    int r = port_wait(t, w, deadline);
+    t->asleep += tsc_now() - before;
+    return r;
+}
+
 static int sleep_until_woken(struct port_wait *w, uint64_t deadline)
 {
     struct thread *t = self();
@@ -141,7 +151,7 @@ static int sleep_until_woken(struct port_wait *w, uint64_t deadline)
         residence_idle();
         los_unlock();
         t->resting = true;
-        int r = until || w ? port_wait(t, w, until) : 0;
+        int r = until || w ? sleep_outside(t, w, until) : 0;
         t->resting = false;
         los_relock();
         __atomic_store_n(&t->sleeping, false, __ATOMIC_SEQ_CST);
@@ -174,7 +184,7 @@ void wait_nap_outside(struct port_wait *w, uint64_t deadline)
     __atomic_store_n(&t->sleeping, true, __ATOMIC_SEQ_CST);
     residence_idle();
     los_unlock();
-    int r = port_wait(t, w, deadline);
+    int r = sleep_outside(t, w, deadline);
     los_lock();
     __atomic_store_n(&t->sleeping, false, __ATOMIC_SEQ_CST);
     if (w && !r)
@@ -210,7 +220,7 @@ static void wait_turn(struct turn *turn)
         residence_idle();
         los_unlock();
         if (!is_woken(t))
-            port_wait(t, NULL, NO_DEADLINE);
+            sleep_outside(t, NULL, NO_DEADLINE);
         los_relock();
         __atomic_store_n(&t->sleeping, false, __ATOMIC_SEQ_CST);
     }

@@ -13,6 +13,7 @@
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/proc/ptrace.h"
 #include "trusted/libos/signal/signal.h"
+#include "trusted/libos/time/time.h"
 
 #define CODE_KERNEL 0x80
 #define FLAG_TF 0x100ul
@@ -125,6 +126,8 @@ static void system_call(struct thread *t)
     los_relock();
     residence_enter(true);
     call_residence();
+    unsigned weight = usage_weight(t);
+    uint64_t began = weight ? usage_begin(t) : 0;
     if (!los_is_shared())
         file_reap();
     t->call_nr = nr;
@@ -146,6 +149,8 @@ static void system_call(struct thread *t)
         t->call_nr = -1;
     if (t->tracee)
         ptrace_call_ends(t);
+    if (weight)
+        usage_end(t, began, weight);
 }
 
 static void page_fault(struct thread *t)
@@ -242,10 +247,13 @@ void los_trap(struct thread *t)
     case TRAP_SYSCALL:
         system_call(t);
         break;
-    case TRAP_FAULT:
+    case TRAP_FAULT: {
         handle_interrupt(t);
+        uint64_t began = usage_begin(t);
         handle_fault(t);
+        usage_end(t, began, 1);
         break;
+    }
     case TRAP_KICK:
         handle_interrupt(t);
         stats_count(kicks);

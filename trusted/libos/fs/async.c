@@ -21,6 +21,20 @@ static struct list woken = {&woken, &woken};
 static struct lock woken_lock; /* RANK_READY */
 static bool any_woken;         /* atomic */
 
+int file_set_owner(struct file *f, int type, int id)
+{
+    if (type < 0 || type > 2)
+        return -EINVAL;
+    int mine = type == 2 ? current()->pgid : current()->pid;
+    if (id && id != mine && !(type == 0 && thread_find_any(id)))
+        return -ESRCH;
+    f->owner_type = type;
+    f->owner = id;
+    f->owner_uid = current()->uid;
+    f->owner_euid = current()->euid;
+    return 0;
+}
+
 /* As kill asks it, of who named the owner. */
 static bool may_tell(const struct file *f, const struct process *p)
 {
@@ -38,28 +52,20 @@ static const struct reason {
                {POLLOUT, 2, POLLOUT | POLLWRNORM | POLLWRBAND},
                {POLLERR, 4, POLLERR}};
 
-static struct sig_item make_item(const struct async *a, uint32_t ready)
+static struct sig_item make_item(const struct file *f, int fd, int code, int band)
 {
-    const struct file *f = a->file;
     if (!f->owner_signal)
         return (struct sig_item){.signo = SIGIO, .code = 0x80 /* SI_KERNEL */};
-    if (f->ops->pipe && (ready & POLLIN)) /* its end is something to read */
-        ready = POLLIN;
-    const struct reason *r = reasons;
-    while (r < reasons + ARRAY_COUNT(reasons) - 1 && !(ready & r->event))
-        r++;
     /* si_band and si_fd stand where others have si_pid and si_value. */
     return (struct sig_item){
-        .signo = f->owner_signal, .code = r->code, .pid = r->band, .value = (uint32_t)a->fd};
+        .signo = f->owner_signal, .code = code, .pid = band, .value = (uint32_t)fd};
 }
 
-static void tell_owner(const struct async *a, uint32_t events)
+void async_signal(struct file *f, int fd, int code, int band)
 {
-    struct file *f = a->file;
-    uint32_t ready = f->owner ? file_poll(f) & events : 0;
-    if (!ready)
+    if (!f->owner)
         return;
-    struct sig_item item = make_item(a, ready);
+    struct sig_item item = make_item(f, fd, code, band);
     struct thread *t = f->owner_type == 0 ? thread_find_any(f->owner) : NULL;
     if (t && may_tell(f, t->process))
         sig_send_item(t->process, t, &item);
@@ -72,6 +78,20 @@ static void tell_owner(const struct async *a, uint32_t events)
         if (meant && may_tell(f, p))
             sig_send_item(p, NULL, &item);
     }
+}
+
+static void tell_owner(const struct async *a, uint32_t events)
+{
+    struct file *f = a->file;
+    uint32_t ready = f->owner ? file_poll(f) & events : 0;
+    if (!ready)
+        return;
+    if (f->ops->pipe && (ready & POLLIN)) /* its end is something to read */
+        ready = POLLIN;
+    const struct reason *r = reasons;
+    while (r < reasons + ARRAY_COUNT(reasons) - 1 && !(ready & r->event))
+        r++;
+    async_signal(f, a->fd, r->code, r->band);
 }
 
 static bool note_events(struct waiter *w, uint32_t events)

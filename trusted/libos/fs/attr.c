@@ -330,7 +330,11 @@ long sys_truncate(uint64_t path, int64_t size)
     bool dir = i && (i->mode & S_IFMT) == S_IFDIR;
     long n = -EINVAL;
     if (i)
-        n = dir || !(r = inode_judge(i, 2)) ? set_size(i, size) : r;
+        n = dir || !(r = inode_judge(i, 2)) ? 0 : r;
+    if (!n)
+        n = lease_break(i, true, true); /* the walk counts it */
+    if (!n)
+        n = set_size(i, size);
     if (!n && w.dentry)
         notify_dentry(w.dentry, NOTIFY_MODIFY);
     walk_end(&w);

@@ -525,6 +525,8 @@ static int move_entry(struct dentry *from, struct walk *old, struct walk *w, uns
     r = dentry_move(from, w->dentry, w->last);
     if (!r)
         notify_name(from, NOTIFY_MOVED_TO, cookie);
+    if (!r && old->dentry == w->dentry)
+        notify_name(from, NOTIFY_RENAME, 0);
     if (to) {
         notify_inode(to->inode, NOTIFY_ATTRIB);
         dentry_put(to);

@@ -3,7 +3,8 @@
 #include <asm/ioctls.h>
 
 #include "trusted/libos/calls.h"
-#include "trusted/libos/fs/file.h"
+#include "trusted/libos/fs/lock.h"
+#include "trusted/libos/fs/notify.h"
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/proc/proc.h"
 
@@ -14,20 +15,6 @@
 #define F_GETOWN_EX 16
 #endif
 
-static long set_owner(struct file *f, int type, int id)
-{
-    if (type < 0 || type > 2)
-        return -EINVAL;
-    int mine = type == 2 ? current()->pgid : current()->pid;
-    if (id && id != mine && !(type == 0 && thread_find_any(id)))
-        return -ESRCH;
-    f->owner_type = type;
-    f->owner = id;
-    f->owner_uid = current()->uid;
-    f->owner_euid = current()->euid;
-    return 0;
-}
-
 static long owner_call(struct file *f, int command, uint64_t arg)
 {
     int32_t o[2];
@@ -35,11 +22,11 @@ static long owner_call(struct file *f, int command, uint64_t arg)
     case F_SETOWN:
         if ((int)arg == INT32_MIN)
             return -EINVAL;
-        return (int)arg < 0 ? set_owner(f, 2, -(int)arg) : set_owner(f, 1, (int)arg);
+        return (int)arg < 0 ? file_set_owner(f, 2, -(int)arg) : file_set_owner(f, 1, (int)arg);
     case F_GETOWN:
         return f->owner_type == 2 ? -f->owner : f->owner;
     case F_SETOWN_EX:
-        return user_read(o, arg, sizeof(o)) ? -EFAULT : set_owner(f, o[0], o[1]);
+        return user_read(o, arg, sizeof(o)) ? -EFAULT : file_set_owner(f, o[0], o[1]);
     default:
         o[0] = f->owner ? f->owner_type : 0;
         o[1] = f->owner;
@@ -134,10 +121,10 @@ long sys_fcntl(int fd, int command, uint64_t arg)
             return -EINVAL;
         f->owner_signal = (int32_t)arg;
         return 0;
-    case F_GETLEASE: /* nobody can have one: F_SETLEASE is refused */
-        return F_UNLCK;
+    case F_GETLEASE:
+        return lease_get(f);
     case F_SETLEASE:
-        return arg == F_UNLCK ? -EAGAIN : -EINVAL;
+        return lease_set(fd, f, (int)arg);
     case F_ADD_SEALS:
         return add_seals(f, (uint32_t)arg);
     case F_GET_SEALS:
@@ -149,7 +136,9 @@ long sys_fcntl(int fd, int command, uint64_t arg)
         return user_write(arg, &none, sizeof(none));
     }
     case F_NOTIFY:
-        return f->inode && (f->inode->mode & S_IFMT) == S_IFDIR ? -EINVAL : -ENOTDIR;
+        return f->inode && (f->inode->mode & S_IFMT) == S_IFDIR
+                   ? notify_signals(fd, f, (uint32_t)arg)
+                   : -ENOTDIR;
     default:
         return -EINVAL;
     }

@@ -145,6 +145,7 @@ struct inode {
     char *target;
     struct list flocks; /* fs/lock.c */
     struct list ranges;
+    struct lease *leases; /* fs/lease.c */
     struct wait_queue flock_wait;
     struct wait_queue wait;      /* of the object behind: pipe, socket name */
     void *data;                  /* of the kind: proc entry, pipe, bound socket */
@@ -391,6 +392,10 @@ void lock_closed(struct file *f);
 /* f ends: so do its flock and its OFD locks; who waits for them wakes. Exclusively. */
 void lock_release(struct file *f);
 
+/* fs/lease.c, alone. Before somebody opens or truncates i: those who have a lease that does not go
+ * with it are told, and waited for. -EAGAIN: not waited; -ERESTARTSYS. The caller counts i. */
+int lease_break(struct inode *i, bool write, bool wait);
+
 /* fs/aio.c: the contexts of a process that ends, or executes another program, end too. */
 struct process;
 /* Does not wait; who waits for an event of theirs wakes. */
@@ -399,6 +404,10 @@ void aio_end(const struct process *p);
 /* fs/async.c: SIGIO, or F_SETSIG's, to f's owner whenever it may have become ready. fd is what the
  * signal tells. 0 or -ENOMEM. */
 int async_set(int fd, struct file *f, bool on);
+/* To f's owner, of descriptor fd: SIGIO, or F_SETSIG's with this si_code and si_band. */
+void async_signal(struct file *f, int fd, int code, int band);
+/* F_SETOWN_EX: type 0 thread, 1 process, 2 group. -EINVAL, -ESRCH. */
+int file_set_owner(struct file *f, int type, int id);
 /* Is there somebody to be told? Without the lock. */
 bool async_is_due(void);
 void async_tell(void); /* those that woke since: at the end of a call, and before sleep */

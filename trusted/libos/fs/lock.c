@@ -118,6 +118,31 @@ void lock_range_join(struct inode *i, struct lock_range *r)
     }
 }
 
+struct lease *lock_lease_of(const struct file *f)
+{
+    struct lease *l = f->inode ? f->inode->leases : NULL;
+    while (l && l->file != f)
+        l = l->next;
+    return l;
+}
+
+void lock_lease_end(struct inode *i, struct lease *l)
+{
+    struct lease **at = &i->leases;
+    while (*at != l)
+        at = &(*at)->next;
+    *at = l->next;
+    los_free(l);
+    wait_wake_all(&i->flock_wait);
+}
+
+static void end_own_lease(struct file *f)
+{
+    struct lease *l = lock_lease_of(f);
+    if (l)
+        lock_lease_end(f->inode, l);
+}
+
 static void range_drop(struct inode *i, const void *owner)
 {
     struct lock_range all = {.owner = owner, .last = INT64_MAX};
@@ -144,4 +169,5 @@ void lock_release(struct file *f)
     lock_flock_release(f);
     if (f->ranged)
         range_drop(f->inode, f);
+    end_own_lease(f);
 }

@@ -19,6 +19,19 @@ struct lock_range {
     bool exclusive;
 };
 
+/* fs/lease.c gives it; of inode.leases. */
+struct lease {
+    struct lease *next; /* of inode.leases */
+    struct file *file;  /* whose it is; not counted: it ends with it */
+    int fd, type;
+    int asked; /* what it is to become: F_RDLCK, F_UNLCK; equal to type: nobody asked */
+    uint64_t deadline;
+};
+/* f's, or NULL. */
+struct lease *lock_lease_of(const struct file *f);
+/* It is freed; who waits for it wakes. Exclusively. */
+void lock_lease_end(struct inode *i, struct lease *l);
+
 /* Has another open file a lock that does not go with this one? */
 bool lock_flock_conflicts(struct file *f, bool exclusive);
 /* Gives up f's, if it has one, and wakes who waits. */
@@ -32,5 +45,10 @@ void lock_range_cut(struct inode *i, const struct lock_range *r, struct lock_ran
 /* Adds r, which then is the inode's; and makes one of it and of those beside it. */
 void lock_range_insert(struct inode *i, struct lock_range *r);
 void lock_range_join(struct inode *i, struct lock_range *r);
+
+/* fs/lease.c. Exclusively. */
+/* F_SETLEASE and F_GETLEASE. -EACCES, -EAGAIN, -EINVAL, -ENOMEM. */
+long lease_set(int fd, struct file *f, int type);
+int lease_get(const struct file *f);
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What happens to files, told to inotify's watches.
+#include <asm/poll.h>
 #include <linux/inotify.h>
 
 #include "trusted/libos/fs/notify.h"
@@ -54,26 +55,88 @@ static void queue_event(struct notify_instance *in, int32_t wd, uint32_t mask, u
 
 void notify_remove(struct notify_watch *w, bool tell)
 {
-    if (tell)
+    if (tell && w->instance)
         queue_event(w->instance, w->wd, IN_IGNORED, 0, NULL);
     list_remove(&w->of_inode);
-    list_remove(&w->of_instance);
-    w->instance->watch_count--;
+    list_remove(w->instance ? &w->of_instance : &w->watcher.node);
+    if (w->instance)
+        w->instance->watch_count--;
     notify_watches--;
     los_free(w);
 }
 
+#define BAND_MSG 3 /* POLL_MSG of siginfo_t */
+#define DN_MULTISHOT_BIT 0x80000000u
+
+static void forget_signals(struct watcher *w)
+{
+    notify_remove(container_of(w, struct notify_watch, watcher), false);
+}
+
+static uint32_t mask_of(uint32_t what)
+{
+    static const uint32_t masks[] = {NOTIFY_ACCESS,
+                                     NOTIFY_MODIFY,
+                                     NOTIFY_CREATE | NOTIFY_MOVED_TO,
+                                     NOTIFY_DELETE | NOTIFY_MOVED_FROM,
+                                     NOTIFY_RENAME,
+                                     NOTIFY_ATTRIB};
+    uint32_t mask = 0;
+    for (unsigned n = 0; n < ARRAY_COUNT(masks); n++)
+        mask |= what >> n & 1 ? masks[n] : 0;
+    return mask;
+}
+
+long notify_signals(int fd, struct file *f, uint32_t what)
+{
+    struct notify_watch *w = NULL;
+    uint32_t mask = mask_of(what);
+    list_for(it, &f->inode->watches)
+    {
+        struct notify_watch *o = container_of(it, struct notify_watch, of_inode);
+        w = o->file == f ? o : w;
+    }
+    if (!mask) {
+        if (w)
+            notify_remove(w, false);
+        return 0;
+    }
+    if (!w) {
+        w = los_alloc(sizeof(*w));
+        if (!w)
+            return -ENOMEM;
+        *w = (struct notify_watch){.inode = f->inode, .file = f, .watcher.forget = forget_signals};
+        list_init(&w->of_inode);
+        list_init(&w->of_instance);
+        list_append(&f->inode->watches, &w->of_inode);
+        list_append(&f->watchers, &w->watcher.node);
+        notify_watches++;
+    }
+    w->fd = fd;
+    w->mask |= mask;
+    if (what & DN_MULTISHOT_BIT)
+        w->mask &= ~(uint32_t)IN_ONESHOT;
+    else
+        w->mask |= IN_ONESHOT;
+    if (!f->owner)
+        file_set_owner(f, 1, current()->pid);
+    return 0;
+}
+
 static void tell_watches(struct inode *i, const struct inode *about, uint32_t what, uint32_t cookie,
-                         const char *name)
+                         const char *name, bool unlinked)
 {
     bool dir = (about->mode & S_IFMT) == S_IFDIR && !(what & NOTIFY_DELETE_SELF) &&
                (name || !(what & NOTIFY_MOVE_SELF));
     list_for_safe(it, nx, &i->watches)
     {
         struct notify_watch *w = container_of(it, struct notify_watch, of_inode);
-        if (!(w->mask & what))
+        if (!(w->mask & what) || (unlinked && (w->mask & IN_EXCL_UNLINK)))
             continue;
-        queue_event(w->instance, w->wd, what | (dir ? IN_ISDIR : 0), cookie, name);
+        if (w->instance)
+            queue_event(w->instance, w->wd, what | (dir ? IN_ISDIR : 0), cookie, name);
+        else
+            async_signal(w->file, w->fd, BAND_MSG, POLLIN | POLLRDNORM | POLLMSG);
         if (w->mask & IN_ONESHOT)
             notify_remove(w, true);
     }
@@ -82,13 +145,13 @@ static void tell_watches(struct inode *i, const struct inode *about, uint32_t wh
 void notify_inode(struct inode *i, uint32_t what)
 {
     if (notify_watches)
-        tell_watches(i, i, what, 0, NULL);
+        tell_watches(i, i, what, 0, NULL, false);
 }
 
 void notify_name(struct dentry *d, uint32_t what, uint32_t cookie)
 {
-    if (notify_watches && d->parent && d->inode && d->kept)
-        tell_watches(d->parent->inode, d->inode, what, cookie, d->name);
+    if (notify_watches && d->parent && d->inode && (d->kept || !d->inode->linkable))
+        tell_watches(d->parent->inode, d->inode, what, cookie, d->name, !d->kept);
 }
 
 void notify_dentry(struct dentry *d, uint32_t what)
@@ -111,7 +174,7 @@ void notify_gone(struct inode *i)
 {
     if (!notify_watches)
         return;
-    tell_watches(i, i, NOTIFY_DELETE_SELF, 0, NULL);
+    tell_watches(i, i, NOTIFY_DELETE_SELF, 0, NULL, false);
     list_for_safe(it, nx, &i->watches)
         notify_remove(container_of(it, struct notify_watch, of_inode), true);
 }

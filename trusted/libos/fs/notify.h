@@ -18,6 +18,10 @@
 #define NOTIFY_DELETE 0x200u
 #define NOTIFY_DELETE_SELF 0x400u
 #define NOTIFY_MOVE_SELF 0x800u
+#define NOTIFY_RENAME 0x10000000u /* within a directory: of F_NOTIFY alone */
+
+/* F_NOTIFY of a directory: DN_*; 0 ends it. 0 or -ENOMEM. */
+long notify_signals(int fd, struct file *f, uint32_t what);
 
 bool notify_wanted(void);     /* does anybody watch anything? */
 uint32_t notify_cookie(void); /* one for both halves of a move */
@@ -49,7 +53,11 @@ struct notify_instance {
 
 struct notify_watch {
     struct list of_inode, of_instance;
-    struct notify_instance *instance;
+    struct notify_instance
+        *instance;          /* NULL: it is `file`'s (F_NOTIFY), whose owner is signalled */
+    struct watcher watcher; /* of file */
+    struct file *file;
+    int fd;
     struct inode *inode; /* not counted: the watch goes when it goes */
     int32_t wd;
     uint32_t mask;

@@ -72,7 +72,7 @@ static bool ends_quietly(const struct file *f)
 {
     const struct inode *i = f->inode;
     return (f->ops == &regular_ops || f->ops == &directory_ops) && i && f->dentry && !i->volume &&
-           i->nlink && f->dentry->kept && !f->locked && !f->ranged && !f->async &&
+           i->nlink && f->dentry->kept && !f->locked && !f->ranged && !f->async && !i->leases &&
            list_empty(&f->watchers) && !notify_wanted();
 }
 

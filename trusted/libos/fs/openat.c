@@ -51,7 +51,8 @@ static int check_access(struct inode *i, uint32_t flags)
 static bool opens_plainly(const struct inode *i)
 {
     uint32_t type = i->mode & S_IFMT;
-    return !i->volume && !(i->ops && i->ops->open) && (type == S_IFDIR || type == S_IFREG);
+    return !i->volume && !i->leases && !(i->ops && i->ops->open) &&
+           (type == S_IFDIR || type == S_IFREG);
 }
 
 int file_open_dentry(struct dentry *d, uint32_t flags, struct file **out)
@@ -64,6 +65,14 @@ int file_open_dentry(struct dentry *d, uint32_t flags, struct file **out)
         return r;
     if ((flags & O_DIRECTORY) && !(flags & OPEN_MADE) && (i->mode & S_IFMT) != S_IFDIR)
         return -ENOTDIR;
+    if (i->leases && !(flags & O_PATH)) { /* the name is counted */
+        dentry_get(d);
+        r = lease_break(i, (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC),
+                        !(flags & O_NONBLOCK));
+        dentry_put(d);
+        if (r)
+            return r;
+    }
     struct file *f =
         file_new(&path_ops, flags & ~(uint32_t)(O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC | OPEN_MADE |
                                                 OPEN_EXEC | O_LARGEFILE_BIT));

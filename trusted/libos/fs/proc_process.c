@@ -145,12 +145,14 @@ void proc_show_stat(struct text *t)
 {
     const struct process *p = t->process;
     const struct tty *terminal = tty_of_session(p->sid);
-    text_put(t, "%d (%s) %c %d %d %d %d %d 0 %lu 0 0 0 %lu 0 %lu 0 %d %d %u 0 %lu %lu %lu",
+    struct usage u = usage_of(p), c = p->children_usage;
+    text_put(t, "%d (%s) %c %d %d %d %d %d 0 %lu 0 0 0 %lu %lu %lu %lu %d %d %u 0 %lu %lu %lu",
              id_of(t), name_of(t), state_of(t)[0], process_parent(p), p->pgid, p->sid,
              terminal ? (int)terminal->name->inode->rdev : 0, terminal ? terminal->pgid : -1,
-             stats_sum(&stats.faults), process_cpu(p) / (NS / 100), p->children_cpu / (NS / 100),
-             20 + p->nice, p->nice, MAX(p->thread_count, 1), p->start_time / (NS / 100),
-             mapped_size(t), resident_size(p->space) >> PAGE_SHIFT);
+             stats_sum(&stats.faults), (u.all - u.system) / (NS / 100), u.system / (NS / 100),
+             (c.all - c.system) / (NS / 100), c.system / (NS / 100), 20 + p->nice, p->nice,
+             MAX(p->thread_count, 1), p->start_time / (NS / 100), mapped_size(t),
+             resident_size(p->space) >> PAGE_SHIFT);
     text_put(t, " %lu 0 0 0 0 0 %lu %lu 0 0 0 0 0 %d 0 0 %d 0 0 0 0 0 0 0 0 0 0 %d\n",
              p->limits[5].soft, t->thread ? t->thread->pending.set & 0x7fffffff : 0,
              t->thread ? t->thread->sig_mask & 0x7fffffff : 0, p->exit_signal,

@@ -103,6 +103,7 @@ static bool areas_alike(const struct area *a, const struct area *b)
     return a->end == b->start && !a->changing && !b->changing && a->prot == b->prot &&
            a->shared == b->shared && a->file == b->file && a->name == b->name &&
            a->write_ok == b->write_ok && a->locked == b->locked && a->sealed == b->sealed &&
+           a->grows == b->grows &&
            (!a->file || (!los_is_shared() && a->offset + (a->end - a->start) == b->offset));
 }
 

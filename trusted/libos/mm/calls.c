@@ -76,7 +76,8 @@ static long map_range(uint64_t addr, uint64_t size, int prot, uint64_t flags, in
         return -EINVAL;
     if (offset & (PAGE_SIZE - 1))
         return -EINVAL;
-    if ((flags & MAP_ANONYMOUS) && type == MAP_SHARED_VALIDATE)
+    if ((flags & MAP_ANONYMOUS) &&
+        (type == MAP_SHARED_VALIDATE || (type == MAP_SHARED && (flags & MAP_GROWSDOWN))))
         return -EINVAL;
     if (!size && ((flags & MAP_ANONYMOUS) || fd_file(fd)))
         return -EINVAL;
@@ -87,7 +88,7 @@ static long map_range(uint64_t addr, uint64_t size, int prot, uint64_t flags, in
     r.flags = (flags & MAP_FIXED ? MM_FIXED : 0) |
               (flags & MAP_FIXED_NOREPLACE ? MM_NOREPLACE : 0) |
               (flags & MAP_32BIT_BIT ? MM_LOW : 0) | (type != MAP_PRIVATE ? MM_SHARED : 0) |
-              (flags & MAP_LOCKED ? MM_LOCKED : 0);
+              (flags & MAP_LOCKED ? MM_LOCKED : 0) | (flags & MAP_GROWSDOWN ? MM_GROWS : 0);
     if ((flags & MAP_LOCKED) && mm_may_lock(0, 0) == -EPERM)
         return -EPERM;
     /* What can never be committed is refused now, rather than ending the program later. */
@@ -100,6 +101,8 @@ static long map_range(uint64_t addr, uint64_t size, int prot, uint64_t flags, in
         if (!f)
             return -EBADF;
         int e = check_file(f, r.prot, type != MAP_PRIVATE);
+        if (!e && (flags & MAP_GROWSDOWN))
+            e = -EINVAL;
         if (e)
             return e;
         r.file = file_map_source(f, r.prot) ? f : NULL;

@@ -117,6 +117,27 @@ static bool fault_is_done_beside(uint64_t addr, int access)
     return done;
 }
 
+#define GROWS_GUARD (256 * PAGE_SIZE) /* left free below what grows */
+#define LIMIT_STACK 3
+
+/* MAP_GROWSDOWN: what is mapped next above is made to reach down to addr, as far as a stack may. */
+static struct area *grow_down(uint64_t addr)
+{
+    struct space *s = space();
+    size_t at = area_index(addr);
+    struct area *a = at < s->count ? s->areas[at] : NULL;
+    if (!a || !a->grows || a->file || a->sealed ||
+        a->end - addr > current()->limits[LIMIT_STACK].soft ||
+        addr < port_info.user_start + GROWS_GUARD || !area_free_range(addr - GROWS_GUARD, addr))
+        return NULL;
+    uint64_t start = a->start;
+    if (place_take(addr, start, true))
+        return NULL;
+    s->mapped_size += start - addr;
+    a->start = addr;
+    return residence_settle(s, addr, start) ? NULL : a;
+}
+
 int mm_fault(uint64_t addr, int access, struct mm_fault *f)
 {
     addr = page_down(addr);
@@ -124,6 +145,8 @@ int mm_fault(uint64_t addr, int access, struct mm_fault *f)
         return 0;
     call_upgrade();
     struct area *a = area_find(addr);
+    if (!a)
+        a = grow_down(addr);
     if (!a)
         return refuse_access(f, SIGSEGV, SEGV_MAPERR, -EFAULT);
     /* Write or execute implies read on this processor. */

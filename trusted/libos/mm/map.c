@@ -59,6 +59,7 @@ static int put_area(const struct map_request *r, uint64_t addr, uint64_t size, b
         .offset = r->offset,
         .name = r->name,
         .locked = locked,
+        .grows = r->flags & MM_GROWS,
         .write_ok =
             r->file && file_can_write(r->file) && !(r->file->inode && (r->file->inode->seals & 24)),
     };

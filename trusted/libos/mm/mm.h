@@ -36,6 +36,7 @@ struct area {
     bool write_ok;       /* shared: the file was opened for writing */
     bool locked;         /* mm/mlock.c */
     bool sealed;         /* by mseal: it stays as it is */
+    bool grows;          /* MAP_GROWSDOWN: a fault just below makes it larger */
     bool changing;       /* by a call beside others: who meets it makes itself alone */
     struct file *file;   /* NULL: anonymous */
     uint64_t offset;     /* in the file, of start */
@@ -68,9 +69,9 @@ struct space {
     uint64_t mapped_size;
     enum { LOCK_NOTHING, LOCK_NOW, LOCK_ON_FAULT } lock_future; /* what is mapped from now on */
     struct site_set *sites;
-    bool barriers;  /* membarrier was registered for */
-    bool ran;       /* its program, since it is resident */
-    uint64_t slice; /* ns: how long its turn is at least */
+    bool barriers, global_barriers; /* membarrier was registered for */
+    bool ran;                       /* its program, since it is resident */
+    uint64_t slice;                 /* ns: how long its turn is at least */
 };
 
 #define FAULT_LOCKS 16u
@@ -272,6 +273,9 @@ void residence_idle(void);  /* it is about to sleep */
 void residence_wake(struct family *f);  /* whoever has waited longest */
 int residence_hold(struct space *next); /* alone in the family; `next` counts as resident. Sleeps */
 void residence_release(void);
+/* Every thread that runs a program now (registered: of those processes) comes in once; always 0.
+ * Sleeps. */
+int residence_pass_all(bool registered);
 /* Where a range of the resident space meets frames that have others' contents: sets them right. */
 int residence_settle(struct space *s, uint64_t start, uint64_t end);
 
@@ -279,8 +283,9 @@ int residence_settle(struct space *s, uint64_t start, uint64_t end);
 #define MM_FIXED 1
 #define MM_SHARED 2
 #define MM_NOREPLACE 4
-#define MM_LOW 8     /* below 2 GiB */
-#define MM_JOIN 16   /* with MM_NOREPLACE: from another family, if it must be */
+#define MM_LOW 8   /* below 2 GiB */
+#define MM_JOIN 16 /* with MM_NOREPLACE: from another family, if it must be */
+#define MM_GROWS 128
 #define MM_LOCKED 32 /* -EAGAIN: more than may be */
 #define MM_PLACE 64  /* only the addresses, for who maps there next; alone */
 struct map_request {

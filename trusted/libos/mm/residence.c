@@ -601,6 +601,36 @@ void residence_idle(void)
         residence_wake(s->family);
 }
 
+#define IN_USER_WANTED 2 /* until it was in here once */
+
+static bool await_pass(bool begin, bool registered)
+{
+    bool any = false;
+    list_for(it, &processes)
+    {
+        struct process *p = container_of(it, struct process, node);
+        list_for(jt, &p->threads)
+        {
+            struct thread *t = container_of(jt, struct thread, node);
+            if (begin && t->in_user && p->space && (p->space->global_barriers || !registered))
+                t->in_user = IN_USER_WANTED;
+            if (t->in_user != IN_USER_WANTED)
+                continue;
+            any = true;
+            port_thread_kick(t);
+        }
+    }
+    return any;
+}
+
+int residence_pass_all(bool registered)
+{
+    for (bool begin = true; await_pass(begin, registered); begin = false)
+        wait_nap(clock_now() + KICK_AGAIN);
+    call_residence();
+    return 0;
+}
+
 int residence_hold(struct space *next)
 {
     int r = residence_take();

@@ -210,7 +210,7 @@ void thread_exit(struct thread *t, int wait_status)
         futex_exit(t);
     if (p->thread_count == 1 && !p->exiting)
         p->wait_status = wait_status;
-    p->cpu += port_thread_clock(t);
+    usage_add(&p->usage, usage_of_thread(t));
     for (int i = 0; i < 2; i++) {
         p->moves[i] += t->moves[i];
         p->moved[i] += t->moved[i];
@@ -375,7 +375,8 @@ static void take_news(const struct news *n)
     } else if (n->code == CLD_CONTINUED_CODE) {
         c->continued = false;
     } else {
-        current()->children_cpu += c->cpu + c->children_cpu;
+        usage_add(&current()->children_usage, c->usage);
+        usage_add(&current()->children_usage, c->children_usage);
         free_process(c);
     }
 }
@@ -409,7 +410,11 @@ static int wait_status_of(const struct news *n)
 
 static int put_usage(uint64_t to, const struct process *c)
 {
-    uint64_t ns = c ? c->cpu + c->children_cpu : 0, usage[18] = {ns / NS, ns % NS / 1000};
+    struct usage u = c ? c->children_usage : (struct usage){0};
+    uint64_t usage[18] = {0};
+    if (c)
+        usage_add(&u, c->usage);
+    usage_fill(u, usage);
     return to ? user_write(to, usage, sizeof(usage)) : 0;
 }
 

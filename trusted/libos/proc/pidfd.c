@@ -13,6 +13,8 @@
 struct pidfd {
     int32_t pid;
     uint64_t start_time;
+    bool ended; /* with this status */
+    int32_t wait_status;
     struct list node;
     struct wait_queue wait;
 };
@@ -39,7 +41,53 @@ static void pidfd_release(struct file *f)
     los_free(d);
 }
 
+#define PIDFD_GET_INFO_NR 0xff0bu /* _IOWR(0xff, 11, struct pidfd_info), without the size */
+#define INFO_PID 1u
+#define INFO_CREDS 2u
+#define INFO_EXIT 8u
+#define INFO_SIZE_FIRST 64u
+
+struct info { /* struct pidfd_info of Linux */
+    uint64_t mask, cgroup;
+    uint32_t pid, tgid, ppid, ids[8];
+    int32_t exit_code;
+};
+_Static_assert(sizeof(struct info) == INFO_SIZE_FIRST, "as Linux has it");
+
+static long pidfd_ioctl(struct file *f, uint64_t request, uint64_t arg)
+{
+    const struct pidfd *d = f->data;
+    const struct process *p = process_of(f);
+    uint64_t size = request >> 16 & 0x3fff, mask;
+    struct info info = {0};
+    if ((request & 0xffff) != PIDFD_GET_INFO_NR || size < sizeof(info))
+        return -ENOTTY;
+    if (!arg)
+        return -EINVAL;
+    if (user_read(&mask, arg, sizeof(mask)))
+        return -EFAULT;
+    if (!p && (mask & INFO_EXIT) && d->ended) {
+        info.mask = INFO_EXIT;
+        info.exit_code = d->wait_status;
+    } else if (!p) {
+        return -ESRCH;
+    } else {
+        info = (struct info){
+            .mask = INFO_PID | INFO_CREDS,
+            .pid = (uint32_t)p->pid,
+            .tgid = (uint32_t)p->pid,
+            .ppid = (uint32_t)process_parent(p),
+            .ids = {p->uid, p->gid, p->euid, p->egid, p->suid, p->sgid, p->fsuid, p->fsgid}};
+    }
+    static const uint8_t zeros[64];
+    int r = user_write(arg, &info, sizeof(info));
+    for (uint64_t at = sizeof(info); !r && at < size; at += sizeof(zeros))
+        r = user_write(arg + at, zeros, MIN(size - at, sizeof(zeros)));
+    return r;
+}
+
 static const struct file_ops pidfd_ops = {
+    .ioctl = pidfd_ioctl,
     .poll = pidfd_poll,
     .release = pidfd_release,
     .name = "anon_inode:[pidfd]",
@@ -56,6 +104,8 @@ int pidfd_new(struct process *p, uint32_t flags)
     }
     d->pid = p->pid;
     d->start_time = p->start_time;
+    d->ended = p->zombie;
+    d->wait_status = p->wait_status;
     wait_queue_init(&d->wait);
     list_append(&all, &d->node);
     f->data = d;
@@ -80,8 +130,11 @@ void pidfd_ended(struct process *p)
     list_for(it, &all)
     {
         struct pidfd *d = container_of(it, struct pidfd, node);
-        if (d->pid == p->pid && d->start_time == p->start_time)
-            wait_wake_events(&d->wait, POLLIN);
+        if (d->pid != p->pid || d->start_time != p->start_time)
+            continue;
+        d->ended = true;
+        d->wait_status = p->wait_status;
+        wait_wake_events(&d->wait, POLLIN);
     }
 }
 

@@ -15,8 +15,6 @@ void process_drop_orphan(struct process *p); /* that never had a thread */
 struct process *process_find(int pid);
 struct thread *thread_find_any(int tid);     /* of whatever process */
 int process_parent(const struct process *p); /* its number, or 0 */
-/* Processor time, ns, of its threads and those that ended: as many calls out as it has threads. */
-uint64_t process_cpu(const struct process *p);
 /* Has none of the group a parent in the same session, but in another group? */
 bool group_is_orphaned(int32_t pgid);
 int32_t id_next(void); /* a number that nothing has */

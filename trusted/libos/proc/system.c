@@ -88,11 +88,10 @@ long sys_getrusage(int who, uint64_t to)
     uint64_t usage[18] = {0};
     if (who < -1 || who > 1)
         return -EINVAL;
-    uint64_t ns = who == 1    ? port_thread_clock(self())
-                  : who == -1 ? current()->children_cpu
-                              : process_cpu(current());
-    usage[0] = ns / NS;
-    usage[1] = ns % NS / 1000;
+    usage_fill(who == 1    ? usage_of_thread(self())
+               : who == -1 ? current()->children_usage
+                           : usage_of(current()),
+               usage);
     if (who != -1) {
         usage[4] = stats.committed_peak / 1024;
         usage[8] = stats_sum(&stats.faults);
@@ -102,8 +101,10 @@ long sys_getrusage(int who, uint64_t to)
 
 long sys_times(uint64_t to)
 {
-    uint64_t ticks[4] = {process_cpu(current()) / (NS / 100), 0,
-                         current()->children_cpu / (NS / 100)};
+    struct usage u = usage_of(current()), c = current()->children_usage;
+    uint64_t ticks[4] = {u.all - u.system, u.system, c.all - c.system, c.system};
+    for (unsigned i = 0; i < ARRAY_COUNT(ticks); i++)
+        ticks[i] /= NS / 100;
     if (to && user_write(to, ticks, sizeof(ticks)))
         return -EFAULT;
     return (long)(clock_now() / (NS / 100));
@@ -256,15 +257,28 @@ static int pass_barrier(struct space *s)
     return r;
 }
 
-/* Barriers that others' code would have to keep (SYNC_CORE, RSEQ) and those of all processes are
- * not there. */
+/* Barriers that the processor or others' code would have to keep (SYNC_CORE, RSEQ) are not there.
+ */
+#define REGISTRATIONS (1 << 9) /* MEMBARRIER_CMD_GET_REGISTRATIONS */
+
 long sys_membarrier(int command, uint32_t flags, int cpu)
 {
     if (flags)
         return -EINVAL;
     switch (command) {
     case MEMBARRIER_CMD_QUERY:
-        return MEMBARRIER_CMD_PRIVATE_EXPEDITED | MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED;
+        return MEMBARRIER_CMD_GLOBAL | MEMBARRIER_CMD_GLOBAL_EXPEDITED |
+               MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED | MEMBARRIER_CMD_PRIVATE_EXPEDITED |
+               MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED | REGISTRATIONS;
+    case REGISTRATIONS:
+        return (space()->barriers ? MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED : 0) |
+               (space()->global_barriers ? MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED : 0);
+    case MEMBARRIER_CMD_GLOBAL:
+    case MEMBARRIER_CMD_GLOBAL_EXPEDITED:
+        return residence_pass_all(command == MEMBARRIER_CMD_GLOBAL_EXPEDITED);
+    case MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED:
+        space()->global_barriers = true;
+        return 0;
     case MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED:
         space()->barriers = true;
         return 0;

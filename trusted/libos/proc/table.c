@@ -50,13 +50,6 @@ int process_parent(const struct process *p)
     return p->parent ? p->parent->pid : 0;
 }
 
-uint64_t process_cpu(const struct process *p)
-{
-    uint64_t all = p->cpu;
-    list_for(it, &p->threads) all += port_thread_clock(container_of(it, struct thread, node));
-    return all;
-}
-
 bool group_is_orphaned(int32_t pgid)
 {
     list_for(it, &processes)

@@ -7,6 +7,7 @@
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/entry/session.h"
 #include "trusted/libos/signal/signal.h"
+#include "trusted/libos/time/time.h"
 
 static struct list zombies = {&zombies, &zombies}; /* until the port lets go of their stacks */
 
@@ -59,6 +60,7 @@ void thread_init(struct thread *t, uint64_t stack_top)
     list_init(&t->node);
     los_new_share(t);
     sig_queue_init(&t->pending);
+    usage_start(t);
 }
 
 struct thread *thread_new(void)

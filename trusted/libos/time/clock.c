@@ -52,7 +52,7 @@ int clock_of(int id, uint64_t *ns)
     struct thread *t = thread_of_clock(id);
     if ((id & 3) == 3 || !t)
         return -EINVAL;
-    *ns = id & 4 ? port_thread_clock(t) : process_cpu(t->process);
+    *ns = id & 4 ? port_thread_clock(t) : usage_all(t->process);
     return 0;
 }
 
@@ -71,7 +71,7 @@ int clock_read(int id, uint64_t *ns)
         *ns = clock_now();
         return 0;
     case CLOCK_PROCESS_CPUTIME_ID:
-        *ns = process_cpu(current());
+        *ns = usage_all(current());
         return 0;
     case CLOCK_THREAD_CPUTIME_ID:
         *ns = port_thread_clock(self());

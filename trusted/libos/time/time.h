@@ -4,6 +4,7 @@
 #define LIBOS_TIME_H
 
 #include "trusted/libos/libos.h"
+#include "trusted/libos/time/tsc.h"
 
 #define NS 1000000000ul
 
@@ -57,5 +58,29 @@ int itimerspec_write(uint64_t to, const struct interval_timer *t);
 int timers_limit(struct process *p); /* its RLIMIT_CPU is new. 0 or -ENOMEM */
 void timers_reset(void);             /* exec: those of timer_create end */
 void timers_free(struct process *p); /* all end with the process */
+
+/* proc/usage.c. Alone but for usage_all; as many calls out as there are threads. */
+void usage_start(struct thread *t); /* a new thread */
+struct usage usage_of(const struct process *p);
+struct usage usage_of_thread(struct thread *t);
+uint64_t usage_all(const struct process *p); /* the sum */
+void usage_add(struct usage *to, struct usage u);
+void usage_fill(struct usage u, uint64_t to[4]); /* ru_utime, ru_stime */
+
+/* Measures a call or fault of the calling thread; weight: for how many it stands, 0: not at all. */
+#define USAGE_EACH 16u
+static inline unsigned usage_weight(const struct thread *t)
+{
+    return !t->call_shared ? 1 : t->syscalls % USAGE_EACH ? 0 : USAGE_EACH;
+}
+static inline uint64_t usage_begin(const struct thread *t)
+{
+    return tsc_now() - t->asleep;
+}
+static inline void usage_end(struct thread *t, uint64_t began, unsigned weight)
+{
+    uint64_t counts = tsc_now() - t->asleep - began;
+    t->system_counts += counts >> 16 ? counts : counts * weight; /* a long one is one */
+}
 
 #endif
