@@ -22,7 +22,8 @@ int sh_broker_store_error(int rc, const char *what, const char *name, struct sh_
 /* Who root is: uid, with that behind sudo. */
 void sh_broker_who(char who[60]);
 
-/* Uses the passphrase in a file (its bytes but for one newline at the end). */
+/* Uses the passphrase in a file (its bytes but for one newline at the end), or of a token
+ * (broker_hsm.h) where `file` is a pkcs11: URI. */
 #define SH_PASSPHRASE_FILE "SHELTER_BROKER_PASSPHRASE_FILE"
 int sh_broker_passphrase(struct sb_store *st, const char *file,
                          int (*use)(struct sb_store *, const char *, size_t), struct sh_error *err);

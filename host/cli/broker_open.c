@@ -2,6 +2,7 @@
 // The store of a broker of this machine: where it is, opening it, its passphrase.
 #include "host/base/data_folder.h"
 #include "host/cli/broker.h"
+#include "host/cli/broker_hsm.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,11 +21,28 @@ char *sh_broker_dir(const char *option)
 
 #define PASSPHRASE_MAX 1024
 
+/* The same of one that a token makes. */
+static int use_token(struct sb_store *st, const char *uri,
+                     int (*use)(struct sb_store *, const char *, size_t), struct sh_error *err)
+{
+    char passphrase[SH_HSM_PASSPHRASE_SIZE];
+    int r = sh_hsm_passphrase(uri, passphrase, err);
+    if (r)
+        return r;
+    r = use(st, passphrase, sizeof(passphrase) - 1);
+    explicit_bzero(passphrase, sizeof(passphrase));
+    if (r == -EACCES)
+        return sh_fail(err, r, "the key of %s is not this broker's", uri);
+    return r ? sh_fail_errno(err, r, "cannot use the key of %s", uri) : 0;
+}
+
 int sh_broker_passphrase(struct sb_store *st, const char *file,
                          int (*use)(struct sb_store *, const char *, size_t), struct sh_error *err)
 {
     cleanup_free uint8_t *data = NULL;
     size_t size;
+    if (!strncmp(file, SH_HSM_URI, strlen(SH_HSM_URI)))
+        return use_token(st, file, use, err);
     int r = sh_read_file(AT_FDCWD, file, PASSPHRASE_MAX, &data, &size, err);
     if (r)
         return r;
