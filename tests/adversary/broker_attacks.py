@@ -129,6 +129,16 @@ def half_handshakes(url, source, count, seconds):
     return len(held)
 
 
+def ask_crl(url, source, count):
+    """Asks for the list of revoked certificates, many on one connection; the answers' bodies."""
+    try:
+        with connect(url, source) as s:
+            s.sendall(request("GET", "/kbs/v0/identity/crl") * count)
+            return [body for status, _, body in answers(s, count) if status == 200]
+    except OSError:
+        return []
+
+
 def bomb(url, source, path, size, cookie=None):
     """[0,0,0… of so many bytes: each value costs the server many times its text. The status."""
     body = b"[" + b"0," * (size // 2 - 1) + b"0]"

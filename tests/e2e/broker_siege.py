@@ -148,6 +148,11 @@ def one_by_one():
             opened = job.result()
         holds("dripped bytes: others are served within a second", all(isinstance(t, float) and t < 1 for t in times), times)
         holds("dripped bytes: keep nothing open", opened == 0, f"{opened} of 600 open after 14 s")
+    with Server(*collateral, "--rate", "0") as server:
+        start = time.monotonic()
+        lists = attacks.ask_crl(server.at, "127.0.0.2", 300)
+        most = int(time.monotonic() - start) + 2
+        holds("lists of what is revoked: are not signed for each who asks", len(lists) == 300 and len(set(lists)) <= most, f"{len(set(lists))} in {len(lists)}")
     with Server(*collateral) as server:
         before = server.cpu()
         held = attacks.half_handshakes(server.at, "127.0.0.2", 8, 3)
@@ -353,6 +358,7 @@ def main():
     assert shelter("init").returncode == 0
     assert shelter("add-reference", f"{T}/good.json", "--name", "good").returncode == 0
     assert shelter("add-resource", "app/key/one", *([] if OLD else ["--image", "any"]), data=b"secret").returncode == 0
+    assert shelter("add-identity", "spiffe://example.org/one", "--image", "good").returncode == 0 or OLD
     prefer(-15)
     one_by_one()
     online()

@@ -144,10 +144,31 @@ void sb_identity_ca(struct sb_request *r, const char *rest)
     answer_pem(r, rc, pem, "application/x-pem-file");
 }
 
+// Signed once a second at most, however many strangers ask.
+static int kept_crl(struct sb_server *s, char **pem)
+{
+    struct sb_kept_crl *k = &s->crl;
+    int64_t now = sb_clock_ms();
+    int rc = 0;
+
+    *pem = NULL;
+    pthread_mutex_lock(&k->lock);
+    if (!k->pem || now - k->made_ms >= SB_CRL_MS) {
+        free(k->pem);
+        k->pem = NULL;
+        rc = sb_ca_crl(s->store, sb_wall_ms(s) / 1000, &k->pem);
+        k->made_ms = now;
+    }
+    if (!rc && (!k->pem || !(*pem = strdup(k->pem))))
+        rc = -ENOMEM;
+    pthread_mutex_unlock(&k->lock);
+    return rc;
+}
+
 void sb_identity_crl(struct sb_request *r, const char *rest)
 {
     char *pem = NULL;
-    int rc = sb_ca_crl(r->server->store, sb_wall_ms(r->server) / 1000, &pem);
+    int rc = kept_crl(r->server, &pem);
 
     answer_pem(r, rc, pem, "application/x-pem-file");
 }

@@ -240,6 +240,7 @@ static int start_parts(struct sb_server *s, const struct sb_options *o)
                      o->session_ms ? o->session_ms : 300000);
     sb_leases_init(&s->leases);
     sb_waiting_init(&s->waiting);
+    pthread_mutex_init(&s->crl.lock, NULL);
     sb_fetches_init(&s->fetches);
     sb_fetches_bind(&s->fetches, &s->judge.fetch);
     s->judge.fetches = &s->fetches;
@@ -388,4 +389,5 @@ void sb_server_stop(struct sb_server *s)
     sb_references_free(&s->judge.references);
     OPENSSL_cleanse(s->console_key, sizeof(s->console_key));
     free(s->jwks);
+    free(s->crl.pem);
 }

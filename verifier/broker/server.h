@@ -86,6 +86,14 @@ struct sb_face {
     char address[80]; // "127.0.0.1:8080", as it listens
 };
 
+// The list of what is revoked, as it was last signed (identity.c).
+#define SB_CRL_MS 1000
+struct sb_kept_crl {
+    pthread_mutex_t lock;
+    char *pem;
+    int64_t made_ms;
+};
+
 struct sb_server {
     struct sb_face clients, operators;
     struct sb_judge judge;
@@ -98,6 +106,7 @@ struct sb_server {
     struct sb_metrics metrics;
     struct sb_leases leases;
     struct sb_waiting waiting;
+    struct sb_kept_crl crl;
     bool tls, shared, console;
     unsigned session_max;
     char *jwks;
