@@ -166,7 +166,7 @@ static cJSON *ask(CURL *curl, const char *path, const char *body)
 static char *attestation(const char *nonce, const cJSON *jwk)
 {
     struct gen_intel_options o = {
-        .version = 4, .tdx = true, .keep_pki = true, .have_config_id = true};
+        .version = 4, .tdx = true, .keep_pki = true, .have_config_id = true, .no_collateral = true};
     struct gen_intel g;
     cJSON *top = cJSON_CreateObject(), *runtime = cJSON_AddObjectToObject(top, "runtime-data"), *e;
     char *quote, *text;

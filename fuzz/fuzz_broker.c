@@ -39,13 +39,15 @@ static void foreign(EVP_PKEY *key, const char *text, size_t size)
     char why[200];
 
     if (!fixed) {
-        char whole[1024], *jwk = cJSON_PrintUnformatted(sb_jwk_public(key));
+        cJSON *public = sb_jwk_public(key);
+        char whole[1024], *jwk = cJSON_PrintUnformatted(public);
 
         snprintf(whole, sizeof(whole),
                  "{\"issuers\":[{\"name\":\"a\",\"iss\":\"i\",\"keys\":{\"keys\":[%s]}}]}", jwk);
         if (sb_issuers_parse(whole, strlen(whole), &fixed, why, sizeof(why)))
             abort();
         free(jwk);
+        cJSON_Delete(public);
     }
     if (sb_foreign_verify(fixed, text, 1750000000, why, sizeof(why)))
         abort();

@@ -39,6 +39,7 @@ struct gen_intel_options {
     uint8_t report_data[64];
     uint8_t config_id[64]; // CONFIGID, or MRCONFIGID in its first 48 bytes; see have_config_id
     bool have_config_id;
+    bool no_collateral; // the quote only
     bool keep_pki; // the same keys and certificates as the last time (one set for simulated roots)
     uint8_t rtmr[4][48];
     uint8_t pck_svn;                                     // first component; 0: 5

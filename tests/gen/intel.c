@@ -335,7 +335,8 @@ void gen_intel(const struct gen_intel_options *o, struct gen_intel *out)
     out->pck_chain = gen_pem(chain, 3);
     out->root = gen_pem(o->foreign_root ? &p.foreign_root : &p.root, 1);
     make_quote(o, &p, &out->pck_chain, &out->quote);
-    make_collateral(o, &p, out);
+    if (!o->no_collateral)
+        make_collateral(o, &p, out);
     if (!o->keep_pki)
         free_pki(&p);
 }
