@@ -390,8 +390,8 @@ void wait_wake_all(struct wait_queue *q);
 void wait_wake_events(struct wait_queue *q, uint32_t events);
 /* Ends t's sleep, or its next one. t is alive: it was found under the lock. */
 void wait_wake_thread(struct thread *t);
-/* Sleeps until woken (0), or until what *w asks the host is answered. w is the caller's, or NULL;
- * else the host is asked at least once, also when there is no time; what it says is taken over
+/* Sleeps until woken (0), also by what the host answers to *w. w is the caller's, or NULL; else the
+ * host is asked at least once, also when there is no time; what it says is taken over
  * (outside_apply), and wakes as it should. The big lock comes back as the call began, or
  * exclusively (a signal was collected), with the caller's memory resident. -ETIMEDOUT, -EINTR, or
  * what the host has against *w (claim_status). */
