@@ -299,7 +299,7 @@ done
 for kind in oci-archive docker-archive; do
     oci $kind
     status "$kind given to -r" 125 "$SHELTER" build -t bad -r "$T/oci"
-    one_line "is told what to write" "no root file system but an image .*write $kind:"
+    one_line "is told what to write" "not a root file system but an image .*write $kind:"
 done
 status "docker-archive with a tag" 0 "$SHELTER" build "docker-archive:$T/oci:reg.example/tool:1.0"
 status "docker-archive with another tag" 125 "$SHELTER" build "docker-archive:$T/oci:2.0"
