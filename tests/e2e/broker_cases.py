@@ -514,7 +514,7 @@ def limits_and_simulation():
         refused("policy: not for simulated ones", c.get("app/key/one"), 403, "policy")
         shelter("policy", "app/key/one", "-", data=b'{"images": "any"}')
     other.close()
-    for name, options, word in (("a real root as simulated", ["--allow-simulated", f"{T}/platform/tdx/root.pem"], "no simulated root"),
+    for name, options, word in (("a real root as simulated", ["--allow-simulated", f"{T}/platform/tdx/root.pem"], "not a simulated root"),
                                 ("a simulated root as real", ["--ca", f"{T}/platform/sim/root.pem"], "--allow-simulated"),
                                 ("plain HTTP for everybody", ["--insecure-http", "--listen", "0.0.0.0:0"], "loopback"),
                                 ("a listen address that is none", ["--listen", "nowhere"], "ADDR:PORT")):
