@@ -110,7 +110,7 @@ until_true 10 sh -c "'$SHELTER' ps -q | grep -q ."
 until_true 10 sh -c "'$SHELTER' status bg"
 kill -9 $pid; wait $pid 2>/dev/null
 same "a killed command leaves its instance running" "$(state bg)" "running None"
-status "its name is taken" 125 "$SHELTER" run -d --name bg plain; one_line "taken name is told" "name 'bg' is taken"
+status "its name is taken" 125 "$SHELTER" run -d --name bg plain; one_line "taken name is told" "the name 'bg' is used by instance"
 timeout -k 5 30 "$SHELTER" attach bg >"$T/o" 2>&1 & pid=$!
 sleep 0.3
 status "stop sends TERM" 0 "$SHELTER" stop bg
