@@ -10,6 +10,6 @@ one_line "one line" "admin-url-file needs --admin"
 status "here and elsewhere" 125 "$SHELTER" broker list --dir "$T/broker" --url https://127.0.0.1:1
 one_line "one line" "give one"
 status "plain HTTP elsewhere" 125 env SHELTER_BROKER_URL=http://192.0.2.1:80 "$SHELTER" broker list
-one_line "one line" "no https"
+one_line "one line" "is not of the form https://"
 status "an admin address with plain HTTP that is not loopback" 125 "$SHELTER" broker serve --dir "$T/broker" --insecure-http --admin 0.0.0.0:0
 one_line "one line" "loopback only"

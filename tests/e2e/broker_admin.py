@@ -113,7 +113,7 @@ try:
     with open(f"{T}/nobody.credential", "w") as f:
         f.write("sba_" + "A" * 43)
     refused("a stranger's credential", elsewhere("nobody", "list"), "credential is needed")
-    refused("without the broker's key its certificate is of nobody", elsewhere("rita", "list", key=False), "no known authority")
+    refused("without the broker's key its certificate is of nobody", elsewhere("rita", "list", key=False), "not from a known authority")
     subprocess.run(["openssl", "ecparam", "-genkey", "-noout", "-name", "prime256v1", "-out", f"{T}/k"], check=True)
     os.rename(f"{T}/broker.pem", f"{T}/right.pem")
     subprocess.run(["openssl", "ec", "-in", f"{T}/k", "-pubout", "-out", f"{T}/broker.pem"], check=True, stderr=subprocess.DEVNULL)
