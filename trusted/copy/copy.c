@@ -89,7 +89,12 @@ static int write_children(int out_fd, int fd, const char *name, int depth)
     DIR *list = fdopendir(fd);
     struct dirent *d;
     int rc = 0;
-    while (list && !rc && (d = readdir(list))) {
+    if (!list) {
+        report_error(name, errno);
+        close(fd);
+        return 0;
+    }
+    while (errno = 0, !rc && (d = readdir(list))) {
         char path[TAR_NAME_MAX];
         if (!strcmp(d->d_name, ".") || !strcmp(d->d_name, ".."))
             continue;
@@ -98,10 +103,9 @@ static int write_children(int out_fd, int fd, const char *name, int depth)
         else
             rc = write_tree(out_fd, dirfd(list), d->d_name, path, depth + 1);
     }
-    if (list)
-        closedir(list);
-    else
-        close(fd);
+    if (!rc && errno)
+        report_error(name, errno);
+    closedir(list);
     return rc;
 }
 

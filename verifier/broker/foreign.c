@@ -163,7 +163,8 @@ static int add_issuer(struct sb_issuers *s, const cJSON *o, char *why, size_t wh
     if (!is->name || !is->iss)
         return -ENOMEM;
     if (is->pointer && !sb_pointer_ok(is->pointer, false)) {
-        snprintf(why, why_size, "\"tee-pubkey\" of issuer \"%.64s\" is no JSON pointer", is->name);
+        snprintf(why, why_size, "\"tee-pubkey\" of issuer \"%.64s\" is not a JSON pointer",
+                 is->name);
         return -EINVAL;
     }
     cJSON_ArrayForEach(jwk, keys) if (!rc) rc = add_key(is, jwk, why, why_size);
