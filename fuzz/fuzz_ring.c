@@ -9,8 +9,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define HANDLE 9
 #define STEP 42 /* bytes a step */
+
+static const int handles[] = {1, 9}; /* the standard output, a connection */
 
 static struct sh_rings *rings;
 
@@ -24,22 +25,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (rings == MAP_FAILED || !sgx_rings_init((uint64_t)rings))
             abort();
     }
-    struct port_ring ours = {0};
-    struct sh_ring *r = &rings->ring[HANDLE];
-    memset(r, 0, offsetof(struct sh_ring, in));
+    struct port_ring all[2] = {0};
+    for (unsigned i = 0; i < 2; i++)
+        memset(&rings->ring[handles[i]], 0, offsetof(struct sh_ring, in));
     for (; size >= STEP; data += STEP, size -= STEP) {
         enum port_left left;
-        memcpy(r, data, 40); /* the host's words */
-        uint32_t n = data[40] * 257u, put = ours.out_put & UINT32_MAX;
+        int which = data[41] >> 2 & 1, handle = handles[which];
+        struct port_ring *ours = &all[which];
+        memcpy(&rings->ring[handle], data, 40); /* the host's words */
+        uint32_t n = data[40] * 257u, put = ours->out_put & UINT32_MAX;
         bool odd = data[41] & 1;
         memory[n] = 0xa7;
-        uint32_t got = data[41] & 2 ? port_ring_put(&ours, HANDLE, memory, n, odd)
-                                    : port_ring_take(&ours, HANDLE, memory, n, odd, &left);
-        if (got > n || memory[n] != 0xa7 || ((uint32_t)ours.out_put - put != 0 && !(data[41] & 2)))
+        uint32_t got = data[41] & 2 ? port_ring_put(ours, handle, memory, n, odd)
+                                    : port_ring_take(ours, handle, memory, n, odd, &left);
+        if (got > n || memory[n] != 0xa7 || ((uint32_t)ours->out_put - put != 0 && !(data[41] & 2)))
             abort();
     }
-    if (memcmp(&rings->ring[HANDLE + 1], none, sizeof(none)) ||
-        memcmp(rings->ring[HANDLE - 1].out + SH_RING_OUT - sizeof(none), none, sizeof(none)))
-        abort();
+    for (unsigned i = 0; i < 2; i++) {
+        const struct sh_ring *r = &rings->ring[handles[i]];
+        if (memcmp(r + 1, none, sizeof(none)) ||
+            memcmp(r[-1].out + SH_RING_OUT - sizeof(none), none, sizeof(none)))
+            abort();
+    }
     return 0;
 }

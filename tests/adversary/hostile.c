@@ -58,13 +58,14 @@ static next_fn *loaders_handler;
  */
 
 static const char *const numbers[] = {
-    "result",    "size_a",   "size_b",    "signals",    "control",       "tsc",
-    "monotonic", "realtime", "skip",      "delay",      "race",          "twice",
-    "dirty",     "random",   "slot",      "version",    "root",          "root_size",
-    "manifest",  "launch",   "hwcap",     "cpu_count",  "manifest_size", "launch_size",
-    "flags",     "tsc_hz",   "sites",     "sites_size", "rings",         "in_base",
-    "in_put",    "in_dry",   "out_taken", "error",      "storm",         "kicks",
-    "shuffle",   "starve",   "data",      "data_size",  "stdout_taken",  "stdout_error",
+    "result",       "size_a",   "size_b",    "signals",    "control",       "tsc",
+    "monotonic",    "realtime", "skip",      "delay",      "race",          "twice",
+    "dirty",        "random",   "slot",      "version",    "root",          "root_size",
+    "manifest",     "launch",   "hwcap",     "cpu_count",  "manifest_size", "launch_size",
+    "flags",        "tsc_hz",   "sites",     "sites_size", "rings",         "in_base",
+    "in_put",       "in_dry",   "out_taken", "error",      "storm",         "kicks",
+    "shuffle",      "starve",   "data",      "data_size",  "stdout_taken",  "stdout_error",
+    "stdout_storm",
 };
 
 static bool parse_number(const char *text, uint64_t *value)
@@ -317,6 +318,20 @@ static void *storm(void *arg)
         *(volatile uint64_t *)&r->in_put = list[n / 9 % 9];
         *(volatile uint64_t *)&r->in_dry = list[n / 81 % 9];
         *(volatile uint64_t *)&r->out_taken = list[n / 729 % 9];
+        if (n % 4096 == 0)
+            usleep(1);
+    }
+    return NULL;
+}
+
+/* Those in the ring of the standard output. */
+static void *storm_output(void *arg)
+{
+    static const uint64_t list[] = {0, 1, 8, 4095, 65535, 65536, 1ull << 32, UINT64_MAX - 7};
+    struct sh_ring *r = &rings->ring[1];
+    for (uint64_t n = 0;; n++) {
+        *(volatile uint64_t *)&r->error = n / 8 % 3 == 2;
+        *(volatile uint64_t *)&r->out_taken = list[n % 8];
         if (n % 4096 == 0)
             usleep(1);
     }
@@ -599,6 +614,8 @@ static void apply(struct rule *r, struct loader_thread *t, void (*serve)(struct 
         change_slot(t->slot, &r->fields[i]), change_ring(&r->fields[i]);
     if (field(r, "storm"))
         start_thread(storm, NULL);
+    if (rings && field(r, "stdout_storm"))
+        start_thread(storm_output, NULL);
     if (field(r, "kicks"))
         start_thread(kicker, NULL);
     if (field(r, "race"))

@@ -22,6 +22,7 @@
 //   in_base, in_put, in_dry, out_taken, error   these words of the ring of handle 5
 //   in            what its `in` starts with, hex bytes
 //   storm=1       from then on another thread changes them all the time
+//   stdout_taken, stdout_error, stdout_storm=1   the same of the ring of the standard output
 //   start only: rings, root, root_size, manifest, manifest_size, launch, launch_size, hwcap,
 //                 cpu_count, flags, tsc_hz, version, sites, sites_size; slot (RDI at each thread's
 //                 first entry); swap=A.B (two blocks of root.img), flicker=A.B (they change places

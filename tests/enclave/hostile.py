@@ -247,6 +247,7 @@ for lie in ['1', '65536', 'max', 'min']:
     row(f'any:stdout_error=0,stdout_taken={lie}', 'write clock', 0, '12345678write 8; clock 0')
 for lie in ['0', 'umax']:
     row(f'any:stdout_error=0,stdout_taken={lie}', 'write clock', 0, '12345678')
+row('any#1:stdout_storm=1', 'write clock write write clock', 0, '12345678.*')
 
 # --- BIND, LISTEN, ACCEPT
 each(SOCKET + ';BIND:skip=1,result=VALUE', NONSENSE + [1, 'max'], 'listen', 0,
