@@ -57,10 +57,8 @@ int sgxsim_open(const struct sgxsim_options *options, struct sgxsim **out)
     if (ret != 0)
         return ret;
     struct sgxsim *dev = calloc(1, sizeof(*dev));
-    if (dev == NULL || (dev->hash = EVP_MD_CTX_new()) == NULL) {
-        free(dev);
+    if (dev == NULL)
         return -ENOMEM;
-    }
     dev->options = *options;
     dev->options.key_file = NULL;
     dev->own_epc.limit = options->epc_pages;
@@ -68,7 +66,6 @@ int sgxsim_open(const struct sgxsim_options *options, struct sgxsim **out)
     dev->fd = -1;
     (void)sim_eupdatesvn(true); /* sgx_inc_usage_count: the first one of all */
     if ((ret = sim_device_add(dev)) != 0) {
-        EVP_MD_CTX_free(dev->hash);
         free(dev);
         return ret;
     }
@@ -95,7 +92,6 @@ int sgxsim_close(struct sgxsim *dev)
     sim_unguard();
     sim_slots_free(dev);
     sim_epc_destroy(dev);
-    EVP_MD_CTX_free(dev->hash);
     free(dev);
     return 0;
 }
