@@ -128,6 +128,7 @@ same "hello: at most 20 calls out" "$(json 'sum(d["by_call_out"].values()) <= 20
 same "hello: at most 165 pages added or accepted later" \
     "$(json '(lambda p: 0 < sum(p[n] for n in ("eaug", "eaccept", "eacceptcopy")) <= 165 or d)(d["processor"])' <"$T/err")" true
 same "hello: at most 90 times an exit by a fault" "$(json 'd["processor"]["aex_fault"] <= 90 or d' <"$T/err")" true
+same "a command loads the libraries that it calls, and no others" "$(readelf -d "$SHELTER" | sed -n 's/.*NEEDED.*\[\(lib[a-z]*\).*/\1/p' | sort | tr '\n' ' ')" "libc libcjson "
 same "few pages are measured: neither zeros, nor what is checked inside" \
     "$(json '(lambda p: p["eextend"] % 16 == 0 and p["eextend"] / 16 <= 8 and p["eadd"] > 200)(d["processor"])' <"$T/err")" true
 
