@@ -64,6 +64,12 @@ test:
 	@$(MAKE) tools all unit-tests man
 	@tests/run
 
+# The enclaves that other tests start by `shelter run`, with every ENCLU an exception.
+.PHONY: strict
+strict: tools all
+	@STRICT="66-clock 66-enclave-cli 66-ends 66-streams 68-runtime-events 68-seal-keys 70-volumes 70-workloads 73-volume-events \
+	    74-data 74-identity" TEST_LIMIT=3600 tests/run tests/e2e/65-strict.sh
+
 # Volumes cut off and killed at random, a thousand times each, and judged for an hour: hours.
 .PHONY: soak-volumes
 soak: soak-volumes
