@@ -116,6 +116,7 @@ int sgx_image_walk(const struct sgx_image *image, const uint8_t identity[SGX_IDE
 {
     static const uint8_t zeros[ZEROS_SIZE] __attribute__((aligned(4096)));
     static _Thread_local uint8_t first[SGX_PAGE_SIZE] __attribute__((aligned(4096)));
+    static _Thread_local uint8_t thread[SGX_PAGE_SIZE] __attribute__((aligned(4096)));
     int r = 0;
     for (unsigned i = 0; i < elf_header(image)->e_phnum; i++) {
         const Elf64_Phdr *p = elf_segment(image, i);
@@ -127,6 +128,11 @@ int sgx_image_walk(const struct sgx_image *image, const uint8_t identity[SGX_IDE
             if (!at && (p->p_flags & SH_SEGMENT_IDENTITY)) {
                 memcpy(first, page, sizeof(first));
                 page = memcpy(first, identity, SGX_IDENTITY_SIZE);
+            }
+            if (image->notify && (p->p_flags & SH_SEGMENT_TCS)) {
+                struct sgx_tcs *tcs = memcpy(thread, page, sizeof(thread));
+                tcs->flags = SGX_TCS_AEXNOTIFY;
+                page = thread;
             }
             r = fn(arg, p->p_vaddr + at, page, segment_secinfo(p->p_flags),
                    !is_bare(p) && !is_hashed(p), err);
@@ -176,14 +182,13 @@ int sgx_image_measure(const struct sgx_image *image, const uint8_t identity[SGX_
     return r;
 }
 
-void sgx_image_secs(struct sgx_secs *secs, uint64_t xfrm, bool debug)
+void sgx_image_secs(struct sgx_secs *secs, uint64_t xfrm, uint64_t attributes)
 {
     *secs = (struct sgx_secs){
         .size = SH_ENCLAVE_SIZE,
         .ssa_frame_size = SH_ENCLAVE_SSA_PAGES,
         .miscselect = SGX_MISC_EXINFO,
-        .attributes = {SGX_ATTR_MODE64BIT | SGX_ATTR_KSS | (debug ? SGX_ATTR_DEBUG : 0),
-                       xfrm & XFRM_WANTED},
+        .attributes = {SGX_ATTR_MODE64BIT | SGX_ATTR_KSS | attributes, xfrm & XFRM_WANTED},
     };
     /* AVX-512's three components stand or fall together, and on AVX. */
     if ((secs->attributes.xfrm & 0xe4) != 0xe4)

@@ -27,6 +27,7 @@ struct sgx_image {
     const uint8_t *lazy; /* bytes of the lazy segments */
     uint64_t lazy_size;
     uint64_t tcs;   /* its only one */
+    bool notify;    /* set by who walks: the TCS as enclaves with AEX-Notify need it */
     uint64_t entry; /* its first instruction */
 };
 
@@ -47,8 +48,8 @@ int sgx_image_measure(const struct sgx_image *image, const uint8_t identity[SGX_
                       uint8_t mrenclave[32], struct sh_error *err);
 
 /* SECS as the loader creates it; `xfrm` is what the processor offers, of which x87, SSE, AVX and
- * AVX-512 are taken. ATTRIBUTES.AEXNOTIFY is for the loader to set: no SIGSTRUCT pins it. */
-void sgx_image_secs(struct sgx_secs *secs, uint64_t xfrm, bool debug);
+ * AVX-512 are taken; `attributes`: DEBUG, and AEXNOTIFY where image->notify is. */
+void sgx_image_secs(struct sgx_secs *secs, uint64_t xfrm, uint64_t attributes);
 
 #define SGX_ISV_PROD_ID 0x5348u /* "SH" */
 #define SGX_ISV_SVN 1u

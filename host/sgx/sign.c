@@ -21,7 +21,7 @@
 #define SIGN_DATE 0x20260101u
 #define ATTRIBUTES_PINNED                                                                          \
     (SGX_ATTR_INIT | SGX_ATTR_DEBUG | SGX_ATTR_MODE64BIT | SGX_ATTR_PROVISIONKEY |                 \
-     SGX_ATTR_EINITTOKENKEY | SGX_ATTR_CET | SGX_ATTR_KSS)
+     SGX_ATTR_EINITTOKENKEY | SGX_ATTR_CET | SGX_ATTR_KSS | SGX_ATTR_AEXNOTIFY)
 
 static int key_number(EVP_PKEY *key, const char *name, uint8_t out[SGX_RSA_SIZE])
 {
@@ -151,12 +151,12 @@ int sgx_sign(struct sgx_sigstruct *css, const struct sgx_sign_params *p, EVP_PKE
     return 0;
 }
 
-int sgx_image_sign(struct sgx_sigstruct *css, const uint8_t mrenclave[32], bool debug,
+int sgx_image_sign(struct sgx_sigstruct *css, const uint8_t mrenclave[32], uint64_t attributes,
                    const char *key_path, struct sh_error *err)
 {
     struct sgx_secs secs;
     EVP_PKEY *key = NULL;
-    sgx_image_secs(&secs, SGX_XFRM_LEGACY, debug);
+    sgx_image_secs(&secs, SGX_XFRM_LEGACY, attributes);
     struct sgx_sign_params p = {
         .attributes = secs.attributes,
         .attribute_mask = {ATTRIBUTES_PINNED, SGX_XFRM_LEGACY},

@@ -34,7 +34,7 @@ int sgx_sign(struct sgx_sigstruct *css, const struct sgx_sign_params *params, EV
 
 /* The same for an enclave of ours: what sgx_image_secs and sgx_image_measure (image.h) give. The
  * key in the file key_path is made (0600) if there is none. */
-int sgx_image_sign(struct sgx_sigstruct *css, const uint8_t mrenclave[32], bool debug,
+int sgx_image_sign(struct sgx_sigstruct *css, const uint8_t mrenclave[32], uint64_t attributes,
                    const char *key_path, struct sh_error *err);
 
 #endif

@@ -17,7 +17,7 @@ static int sign_one(int dir_fd, const char *name, const uint8_t mrenclave[32], b
                     const char *key_path, struct sh_error *err)
 {
     struct sgx_sigstruct css;
-    int r = sgx_image_sign(&css, mrenclave, debug, key_path, err);
+    int r = sgx_image_sign(&css, mrenclave, debug ? SGX_ATTR_DEBUG : 0, key_path, err);
     return r ? r : sh_write_file(dir_fd, name, &css, sizeof(css), 0644, err);
 }
 

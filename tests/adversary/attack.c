@@ -111,7 +111,7 @@ static bool wanted(uint64_t rip)
 {
     uint64_t last = self.last;
     self.last = rip;
-    if (!in_resume(rip) || !loader.options.no_notify)
+    if (!in_resume(rip) || loader.image.notify)
         return true;
     if (last < attack.resume_start || last >= rip) {
         self.pass++;
@@ -131,7 +131,7 @@ static enum sgx_enclu on_step(void *arg, uint64_t tcs, uint64_t rip)
         return SGX_ERESUME;
     attack.attacks++;
     attack.seen[rip - attack.start] = 1;
-    if (!loader.options.no_notify && in_resume(rip) && self.pass / RESUME_STEPS % 2)
+    if (loader.image.notify && in_resume(rip) && self.pass / RESUME_STEPS % 2)
         return SGX_ERESUME;  /* the processor enters */
     sgxsim_step(NULL, NULL); /* the forced entry runs whole */
     self.nested = true;
@@ -145,7 +145,7 @@ void attack_arm(struct loader_thread *t)
     self.nested = false;
     open_code(true);
     sgxsim_step(on_step, NULL);
-    if (!loader.options.no_notify)
+    if (loader.image.notify)
         sgxsim_step_over(over);
 }
 
@@ -171,7 +171,7 @@ void attack_report(void)
     for (uint64_t i = 0; i < attack.end - attack.start; i++)
         count += attack.seen[i];
     dprintf(2, "attacked %llu times at %u places\n", (unsigned long long)attack.attacks, count);
-    if (!loader.options.no_notify)
+    if (loader.image.notify)
         dprintf(2, "stepped the program %llu times\n", (unsigned long long)attack.program);
     for (uint64_t i = 0; i < attack.end - attack.start; i++) {
         if (attack.seen[i])

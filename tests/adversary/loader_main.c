@@ -7,10 +7,8 @@
 //                     under a signature of its own
 //   --key FILE        the key of that signature
 //   --spoil PAGE      change this one of the pages that the enclave checks by itself, from 1;
-//   "all"; "none" says
-//                     at the end how many there are
-// With either, AEX-Notify is off unless --notify on says otherwise. Always: what is not measured of
-// the enclave is full of addresses at its start (bare.c).
+//                     "all"; "none" says at the end how many there are
+// Always: what is not measured of the enclave is full of addresses at its start (bare.c).
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -89,7 +87,6 @@ static const struct loader_hooks hooks = {
 
 int main(int argc, char **argv)
 {
-    static char notify[] = "--notify=off";
     struct sh_error err = {0};
     for (; argc > 2; argc -= 2, argv += 2) {
         if (!strcmp(argv[1], "--attack")) {
@@ -115,11 +112,6 @@ int main(int argc, char **argv)
         }
         if (err.text[0])
             loader_fail(&err);
-    }
-    if (attack_every || hostile) { /* in the place of the last word that was read */
-        argc++;
-        argv--;
-        argv[1] = notify;
     }
     loader_main(argc, argv, &hooks);
 }

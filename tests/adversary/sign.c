@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// sgx-sign KEY ENCLAVE MANIFEST SIGNATURE: the SIGSTRUCT that anybody with a key of his own can
-// make for an enclave of ours with any manifest. The key is made if there is none.
+// sgx-sign KEY ENCLAVE MANIFEST SIGNATURE [notify]: the SIGSTRUCT that anybody with a key of his
+// own can make for an enclave of ours with any manifest, or for its kin with AEX-Notify (a debug
+// one). The key is made if there is none.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "host/base/util.h"
 #include "host/sgx/image.h"
@@ -19,8 +21,9 @@ int main(int argc, char **argv)
     struct sgx_sigstruct css;
     uint8_t *enclave = NULL, *manifest = NULL, identity[SGX_IDENTITY_SIZE], mrenclave[32];
     size_t enclave_size, manifest_size;
-    if (argc != 5) {
-        fprintf(stderr, "usage: sgx-sign KEY ENCLAVE MANIFEST SIGNATURE\n");
+    bool notify = argc == 6 && !strcmp(argv[5], "notify");
+    if (argc != 5 && !notify) {
+        fprintf(stderr, "usage: sgx-sign KEY ENCLAVE MANIFEST SIGNATURE [notify]\n");
         return 2;
     }
     int r = sh_read_file(AT_FDCWD, argv[2], SGX_IMAGE_SIZE_MAX, &enclave, &enclave_size, &err);
@@ -30,10 +33,12 @@ int main(int argc, char **argv)
         r = sgx_image_open(&image, enclave, enclave_size, &err);
     if (!r) {
         sh_sha384(identity, manifest, manifest_size);
+        image.notify = notify;
         r = sgx_image_measure(&image, identity, mrenclave, &err);
     }
     if (!r)
-        r = sgx_image_sign(&css, mrenclave, false, argv[1], &err);
+        r = sgx_image_sign(&css, mrenclave, notify ? SGX_ATTR_DEBUG | SGX_ATTR_AEXNOTIFY : 0,
+                           argv[1], &err);
     FILE *f = r ? NULL : fopen(argv[4], "we");
     if (!r && (!f || fwrite(&css, sizeof(css), 1, f) != 1 || fclose(f)))
         r = sh_fail_errno(&err, -errno, "cannot write %s", argv[4]);

@@ -106,7 +106,7 @@ same "little EPC: md5" "$(cut -d' ' -f1 <"$T/out")" "$(md5sum <"$(command -v bus
 
 # Options are read strictly.
 for bad in --network=usre --epc-pages=5x --epc-pages=99999999999999999999 --epc-pages=-1 --channel=x --channel=4294967296 \
-    --tty=axb --tty=70000x1 --publish=tcp:1:127.0.0.1:2 --publish=0 --notify=of --tee=sgxsim --signature=; do
+    --tty=axb --tty=70000x1 --publish=tcp:1:127.0.0.1:2 --publish=0 --tee=sgxsim --signature=; do
     status "loader: $bad" 125 "${load[@]}" "$bad" "${parts[@]}"
     check "loader: $bad: in one line" grep -qx "sgx-loader: ${bad%%=*} ${bad#*=}: write .*" "$T/err"
 done

@@ -29,6 +29,7 @@ attack() { # NAME STATUS OUTPUT PROGRAM…: with an attack at each instruction
     grep '^at ' "$T/err" >>"$T/places"
     echo "# $(grep '^attacked' "$T/err")"
 }
+build/tests/sgx-sign "$T/key.pem" "$image/base/enclave" "$image/manifest" "$T/notify.sig" notify
 python3 tests/enclave/entry_rules.py rules build/base/enclave build/enclave.debug
 same "each error of each leaf of the simulated processor has its test" "$(python3 tests/sgx/leaves.py)" all
 part=10 rounds=20 forest=20
@@ -36,8 +37,8 @@ part=10 rounds=20 forest=20
 for MODE in "" --strict; do
     : >"$T/places"
     attack "hello${MODE:+, strict}" 3 hello /bin/hello
-    # AEX-Notify has a TCS, an entry and a way back of its own; the steps of the program are heard of.
-    NOTIFY="--notify on --debug --signature $image/base/enclave-debug.sig --stats"
+    # AEX-Notify has an entry and a way back of its own; the steps of the program are heard of.
+    NOTIFY="--debug --signature $T/notify.sig --stats"
     attack "hello, AEX-Notify${MODE:+, strict}" 3 hello /bin/hello
     steps=$(sed -n 's/^stepped the program \([0-9]*\) times$/\1/p' "$T/err")
     heard=$(grep -oE '"notifications": [0-9]+' "$T/err" | grep -oE '[0-9]+')
@@ -49,7 +50,7 @@ for MODE in "" --strict; do
     attack "threads that end and start${MODE:+, strict}" 0 $((2 * 4 * rounds)) /bin/threads 4 $rounds
     LIMIT=$((180 + 10 * forest)) EVERY=20 attack "a forest of $forest processes${MODE:+, strict}" 0 \
         "$(printf 'all processes, reaped all, bytes all, wrong 0\ndescriptors left: 0\nmemory lost: no')" /bin/forest $forest
-    NOTIFY="--notify on"
+    NOTIFY="--debug --signature $T/notify.sig"
     attack "signals, AEX-Notify${MODE:+, strict}" 0 "kicked whole 0x123456789008" /bin/signals $part 50000
     attack "threads, AEX-Notify${MODE:+, strict}" 0 $((2 * 4 * rounds)) /bin/threads 4 $rounds
     NOTIFY=

@@ -147,6 +147,18 @@ static void explain_mismatch(const uint8_t identity[SGX_IDENTITY_SIZE],
             what);
 }
 
+/* An enclave with AEX-Notify has another TCS, so another MRENCLAVE: the signature says which. */
+static int choose_notify(const struct sgx_driver_caps *caps, const struct sgx_sigstruct *css,
+                         struct sh_error *err)
+{
+    loader.image.notify = css->attributes.flags & SGX_ATTR_AEXNOTIFY;
+    if (loader.image.notify && !(caps->attributes.flags & SGX_ATTR_AEXNOTIFY))
+        return sh_fail(err, -ENOTSUP,
+                       "the enclave was signed with AEX-Notify, which this processor or its kernel "
+                       "(before Linux 6.2) does not have; use the signature without");
+    return 0;
+}
+
 static int build_enclave(const uint8_t identity[SGX_IDENTITY_SIZE], const struct bytes *launch,
                          struct sh_error *err)
 {
@@ -160,13 +172,16 @@ static int build_enclave(const uint8_t identity[SGX_IDENTITY_SIZE], const struct
     int r = o->driver->caps(&caps, err);
     if (r)
         return r;
-    sgx_image_secs(&secs, caps.attributes.xfrm, o->debug);
-    if (!o->no_notify)
-        secs.attributes.flags |= caps.attributes.flags & SGX_ATTR_AEXNOTIFY;
+    r = take_signature(&css, err);
+    if (!r)
+        r = choose_notify(&caps, &css, err);
+    if (r)
+        return r;
+    sgx_image_secs(&secs, caps.attributes.xfrm,
+                   (o->debug ? SGX_ATTR_DEBUG : 0) |
+                       (loader.image.notify ? SGX_ATTR_AEXNOTIFY : 0));
     if (launch->size)
         sh_sha384(secs.configid, launch->data, launch->size);
-    if (!r)
-        r = take_signature(&css, err);
     if (!r)
         r = sgx_enclave_create(&loader.enclave, o->driver, &d, &secs, err);
     if (!r)

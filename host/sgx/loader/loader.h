@@ -45,7 +45,6 @@ struct loader_options {
     const struct sgx_driver *driver;
     bool strict, debug, trace, stats;
     bool require_confinement; /* a wall that cannot be raised is an error, not a warning */
-    bool no_notify;           /* no AEX-Notify even where processor and kernel have it */
     const char *trace_file, *stats_file; /* NULL: stderr */
     uint64_t epc_pages;                  /* 0: no limit of ours */
     int channel;                         /* -1: the enclave's streams are ours */

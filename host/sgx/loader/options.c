@@ -51,12 +51,6 @@ static bool take_tee(const struct row *row, const char *text)
     return (loader.options.driver = sgx_driver_find(text));
 }
 
-static bool take_notify(const struct row *row, const char *text)
-{
-    loader.options.no_notify = !strcmp(text, "off");
-    return loader.options.no_notify || !strcmp(text, "on");
-}
-
 static bool take_network(const struct row *row, const char *text)
 {
     loader.options.egress.host_loopback = !strcmp(text, "host-loopback");
@@ -141,7 +135,6 @@ static const struct row table[] = {
     {"launch", "FILE", take_text, TO(launch)},
     {"sites", "FILE", take_text, TO(sites)},
     {"channel", "FD", take_fd, TO(channel)},
-    {"notify", "on|off", take_notify, NULL},
     {"network", "user|none|host-loopback", take_network, NULL},
     {"broker", "IP:PORT", take_broker, NULL},
     {"publish", "[IP:]PORT:PORT[/udp]", take_port, NULL},

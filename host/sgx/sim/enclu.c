@@ -157,12 +157,14 @@ static int ssa_frame(struct sim_thread *t, struct sgxsim *dev, const struct sgx_
     return 0;
 }
 
-/* Fields of the TCS that EENTER and ERESUME look at (SDM 38.4, EENTER). */
+/* Fields of the TCS that EENTER and ERESUME look at (SDM 38.4, EENTER). Each of an enclave with
+ * AEX-Notify asks for it, but one that a debugger has opted in. */
 static bool tcs_is_good(const struct sgxsim *dev, const struct sgx_tcs *tcs)
 {
-    uint64_t known = SGX_TCS_DBGOPTIN;
-    if ((dev->secs.attributes.flags & SGX_ATTR_AEXNOTIFY) != 0)
-        known |= SGX_TCS_AEXNOTIFY;
+    bool notify = (dev->secs.attributes.flags & SGX_ATTR_AEXNOTIFY) != 0;
+    uint64_t known = SGX_TCS_DBGOPTIN | (notify ? SGX_TCS_AEXNOTIFY : 0);
+    if (notify && (tcs->flags & known) == 0)
+        return false;
     return (tcs->flags & ~known) == 0 && tcs->ossa % SGX_PAGE_SIZE == 0 &&
            tcs->ofsbase % SGX_PAGE_SIZE == 0 && tcs->ogsbase % SGX_PAGE_SIZE == 0 &&
            is_canonical(dev->base + tcs->ofsbase) && is_canonical(dev->base + tcs->ogsbase) &&

@@ -22,9 +22,6 @@ static _Alignas(4096) uint8_t exc_stack[EXC_STACK_SIZE];
 static _Alignas(4096) uint8_t first_stack[KSTACK_SIZE];
 static _Alignas(4096) uint8_t boot_xsave[XSAVE_SIZE];
 _Alignas(4096) uint8_t sgx_boot_ssa[2 * SH_ENCLAVE_SSA_PAGES * PAGE_SIZE];
-/* Of the program's first thread. */
-static _Alignas(4096) uint8_t program_block[SGX_BLOCK_PAGES * PAGE_SIZE];
-static _Alignas(4096) uint8_t program_stack[KSTACK_SIZE];
 
 extern const uint8_t sgx_boot_tcs[];
 
@@ -86,8 +83,6 @@ static __attribute__((noinline)) void clear_bare(void)
     memset(sgx_bss, 0, (size_t)(sgx_bss_end - sgx_bss));
     memset(exc_stack, 0, sizeof(exc_stack));
     memset(first_stack, 0, used - (uint64_t)first_stack);
-    memset(program_block, 0, sizeof(program_block));
-    memset(program_stack, 0, sizeof(program_stack));
 }
 
 /* Copies `size` bytes of the host's there. */
@@ -180,33 +175,6 @@ static void fill_info(const struct sh_start *s, const struct sgx_report *own)
 
 static struct sh_start given;
 static struct sgx_report own;
-static uint32_t boot_gone;
-struct port_thread *sgx_first;
-
-/* The boot TCS is measured, and does not ask for AEX-Notify: a processor without it would refuse
- * the enclave. So the program's first thread goes to a TCS made here, and the boot thread ends. */
-static _Noreturn void move_first(struct port_thread *p, struct thread *t)
-{
-    static struct thread boot;
-    boot.self = &boot;
-    boot.canary = p->canary;
-    boot.port = p;
-    p->thread = &boot;
-    __asm__ volatile("wrgsbase %0" : : "r"(&boot) : "memory");
-    sgx_notify = true;
-    struct port_thread *first = sgx_block_make(program_block);
-    if (!first)
-        refuse_start("the host makes no thread for the program");
-    sgx_thread_bind(first, t);
-    /* The boot thread is still on t's. */
-    first->entry_stack = (uint64_t)program_stack + KSTACK_SIZE;
-    sgx_first = first;
-    __atomic_store_n(&first->state, STATE_NEW, __ATOMIC_SEQ_CST);
-    if (SGX_CALL(.nr = SH_CALL_THREAD, .args = {first->tcs, 0}))
-        refuse_start("the host starts no thread for the program");
-    sgx_thread_end(p, &boot_gone, SH_OUT_END);
-}
-
 static _Noreturn void bring_up(void)
 {
     take_claims(&given);
@@ -218,14 +186,6 @@ static _Noreturn void bring_up(void)
     int status = los_start(&start);
     for (;;)
         SGX_CALL(.nr = SH_CALL_EXIT, .args = {(uint32_t)status, 1});
-}
-
-/* On a stack of its own until the program starts. */
-void sgx_first_main(void)
-{
-    while (!__atomic_load_n(&boot_gone, __ATOMIC_ACQUIRE))
-        __builtin_ia32_pause();
-    bring_up();
 }
 
 void sgx_boot_main(struct port_thread *p)
@@ -266,8 +226,8 @@ void sgx_boot_main(struct port_thread *p)
     }
     sgx_clock_init(p->slot, given.tsc_hz);
     fill_info(&given, &own);
-    if (own.attributes.flags & SGX_ATTR_AEXNOTIFY)
-        move_first(p, t);
+    sgx_notify = own.attributes.flags & SGX_ATTR_AEXNOTIFY; /* as this TCS has it, or no entry */
+    t->notify = sgx_notify ? &sgx_registers(p)->aexnotify : NULL;
     bring_up();
 }
 

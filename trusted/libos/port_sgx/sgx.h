@@ -67,16 +67,9 @@ bool sgx_check_image(const struct sh_slot *slot, uint8_t *ssa);
 
 /* main.c */
 _Noreturn void sgx_boot_main(struct port_thread *p);
-extern struct port_thread *sgx_first; /* where the program starts, if not on sgx_boot */
-_Noreturn void sgx_first_main(void);
 
-/* thread.c: a TCS and all that belongs to it in SGX_BLOCK_PAGES zeroed pages, with none below them.
- * NULL: the host did not make it one. */
-#define SGX_BLOCK_PAGES (5u + 2 * SH_ENCLAVE_SSA_PAGES)
-struct port_thread *sgx_block_make(uint8_t *base);
-void sgx_thread_bind(struct port_thread *p, struct thread *t); /* t will run on p */
-extern bool
-    sgx_notify; /* the processor tells of exits (AEX-Notify); set before the first is made */
+/* thread.c: the processor tells of exits (AEX-Notify); set before the first thread is made. */
+extern bool sgx_notify;
 
 /* trap.c */
 struct sgx_gprsgx *sgx_registers(struct port_thread *p);

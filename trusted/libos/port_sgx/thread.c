@@ -12,7 +12,6 @@
 #define AT_XSAVE (AT_SELF + 1)
 #define AT_SSA (AT_XSAVE + 1)
 #define ALL_PAGES (AT_SSA + 2 * SH_ENCLAVE_SSA_PAGES)
-_Static_assert(ALL_PAGES == SGX_BLOCK_PAGES, "SGX_BLOCK_PAGES");
 
 bool sgx_notify;
 
@@ -36,7 +35,8 @@ static int make_tcs(struct port_thread *p, uint8_t *base)
     return sgx_page_to_tcs(p->tcs);
 }
 
-struct port_thread *sgx_block_make(uint8_t *base)
+/* NULL: the host did not make it a TCS. */
+static struct port_thread *make_block(uint8_t *base)
 {
     struct port_thread *p = (struct port_thread *)thread_page(base, AT_SELF);
     p->self = p;
@@ -49,7 +49,7 @@ struct port_thread *sgx_block_make(uint8_t *base)
     return make_tcs(p, base) ? NULL : p;
 }
 
-void sgx_thread_bind(struct port_thread *p, struct thread *t)
+static void bind_thread(struct port_thread *p, struct thread *t)
 {
     t->port = p;
     t->notify = sgx_notify ? &sgx_registers(p)->aexnotify : NULL;
@@ -66,7 +66,7 @@ static struct port_thread *new_block(void)
             return b;
     }
     uint8_t *base = pages_guarded(ALL_PAGES);
-    struct port_thread *p = base ? sgx_block_make(base) : NULL;
+    struct port_thread *p = base ? make_block(base) : NULL;
     if (!p)
         return NULL;
     p->next = blocks;
@@ -79,7 +79,7 @@ int port_thread_start(struct thread *t)
     struct port_thread *p = new_block();
     if (!p)
         return -ENOMEM;
-    sgx_thread_bind(p, t);
+    bind_thread(p, t);
     __atomic_store_n(&p->state, STATE_NEW, __ATOMIC_SEQ_CST);
     int64_t r = SGX_CALL(.nr = SH_CALL_THREAD, .args = {p->tcs, t->service != NULL});
     if (!r)
@@ -105,8 +105,6 @@ void sgx_thread_start(struct port_thread *p, uint64_t slot)
         sgx_boot_main(p);
     }
     __asm__ volatile("wrgsbase %0" : : "r"(p->thread) : "memory");
-    if (p == sgx_first)
-        sgx_first_main();
     los_thread_main(p->thread);
 }
 
