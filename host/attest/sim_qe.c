@@ -84,6 +84,18 @@ static int keys_open(const char *dir, struct keys *k, struct sh_error *err)
                    dir);
 }
 
+int sh_sim_qe_pck(const char *dir, char **pem, struct sh_error *err)
+{
+    struct keys k;
+    int r = keys_open(dir, &k, err);
+    if (r)
+        return r;
+    const char *next = strstr(k.chain + 1, BEGIN_CERT); /* its CA's */
+    *pem = sh_format("%.*s", (int)(next ? next - k.chain : (ptrdiff_t)strlen(k.chain)), k.chain);
+    keys_free(&k);
+    return 0;
+}
+
 static void fill_identity(struct sgx_report *qe, uint16_t isv_prod_id)
 {
     memcpy(qe->cpusvn, sh_sim_svn, sizeof(qe->cpusvn));

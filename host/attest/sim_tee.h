@@ -41,6 +41,10 @@ void sh_sim_qe_target(struct sgx_targetinfo *target);
 int sh_sim_qe_quote_sgx(const char *dir, const struct sgx_report *report, uint8_t *out,
                         struct sh_error *err);
 
+/* The certificate (PEM) of the key that signs for the quoting enclave; the caller's. 0 or -errno.
+ */
+int sh_sim_qe_pck(const char *dir, char **pem, struct sh_error *err);
+
 /* The quoting enclave's own report for an enclave that asked for it, as EREPORT makes it. 0 or
  * -errno. */
 int sh_sim_qe_report(const struct sgx_targetinfo *target, const uint8_t data[64],

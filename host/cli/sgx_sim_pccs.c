@@ -40,6 +40,7 @@ static const struct document {
 
 struct service {
     struct MHD_Response *answer[DOCUMENTS][2]; /* as it is, and as DER */
+    struct MHD_Response *pck;
     struct MHD_Response *none;
 };
 
@@ -92,6 +93,52 @@ static int read_document(struct service *s, const char *dir, size_t i, struct sh
     return 0;
 }
 
+/* "pckcert": the certificate of this machine's only TCB, and what the headers say of it. */
+static int read_pck(struct service *s, const char *sim_tee, const char *dir, struct sh_error *err)
+{
+    cleanup_free char *path = sh_format("%s/sgx/pck_crl_issuer_chain.pem", dir), *pem = NULL;
+    cleanup_free uint8_t *chain = NULL;
+    char tcb[37], fmspc[13];
+    size_t size;
+    int r = sh_sim_qe_pck(sim_tee, &pem, err);
+    if (!r)
+        r = sh_read_file(AT_FDCWD, path, FILE_MAX, &chain, &size, err);
+    if (r)
+        return r;
+    cleanup_free char *encoded = encode(chain, size);
+    sh_hex(tcb, sh_sim_svn, 16);
+    snprintf(tcb + 32, sizeof(tcb) - 32, "%02x00", SH_SIM_PCESVN);
+    sh_hex(fmspc, sh_sim_fmspc, 6);
+    s->pck = MHD_create_response_from_buffer(strlen(pem), pem, MHD_RESPMEM_MUST_COPY);
+    MHD_add_response_header(s->pck, "SGX-PCK-Certificate-Issuer-Chain", encoded);
+    MHD_add_response_header(s->pck, "SGX-PCK-Certificate-CA-Type", "platform");
+    MHD_add_response_header(s->pck, "SGX-TCBm", tcb);
+    MHD_add_response_header(s->pck, "SGX-FMSPC", fmspc);
+    return 0;
+}
+
+/* An argument of exactly `size` bytes in hex. */
+static bool take_bytes(struct MHD_Connection *c, const char *name, uint8_t *out, size_t size)
+{
+    const char *text = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, name);
+    return text && strlen(text) == 2 * size && !sh_unhex(out, size, text);
+}
+
+/* The certificate with the highest TCB that the platform has reached: ours, or none. */
+static enum MHD_Result answer_pck(const struct service *s, struct MHD_Connection *c)
+{
+    uint8_t qe[16], svn[16], pce_svn[2], pce[2];
+    if (!take_bytes(c, "qeid", qe, sizeof(qe)) || !take_bytes(c, "cpusvn", svn, sizeof(svn)) ||
+        !take_bytes(c, "pcesvn", pce_svn, sizeof(pce_svn)) ||
+        !take_bytes(c, "pceid", pce, sizeof(pce)))
+        return MHD_queue_response(c, MHD_HTTP_BAD_REQUEST, s->none);
+    bool reached = (pce_svn[0] | pce_svn[1] << 8) >= (int)SH_SIM_PCESVN && !pce[0] && !pce[1];
+    for (size_t i = 0; i < sizeof(svn); i++)
+        reached &= svn[i] >= sh_sim_svn[i];
+    return reached ? MHD_queue_response(c, MHD_HTTP_OK, s->pck)
+                   : MHD_queue_response(c, MHD_HTTP_NOT_FOUND, s->none);
+}
+
 static bool is_of_platform(struct MHD_Connection *c, const struct document *d)
 {
     const char *fmspc = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "fmspc");
@@ -117,6 +164,9 @@ static enum MHD_Result answer_request(void *cls, struct MHD_Connection *c, const
         if ((!strcmp(url, v3) || !strcmp(url, v4)) && is_of_platform(c, d))
             return MHD_queue_response(c, MHD_HTTP_OK, s->answer[i][der]);
     }
+    if (!strcmp(method, "GET") && (!strcmp(url, "/sgx/certification/v3/pckcert") ||
+                                   !strcmp(url, "/sgx/certification/v4/pckcert")))
+        return answer_pck(s, c);
     return MHD_queue_response(c, MHD_HTTP_NOT_FOUND, s->none);
 }
 
@@ -159,7 +209,7 @@ static void wait_for_end(void)
     sigwait(&end, &sig);
 }
 
-static int serve(const char *listen_at, const char *cert_file, const char *dir,
+static int serve(const char *listen_at, const char *cert_file, const char *sim_tee, const char *dir,
                  struct sh_error *err)
 {
     struct service s = {0};
@@ -169,6 +219,8 @@ static int serve(const char *listen_at, const char *cert_file, const char *dir,
     int r = 0;
     for (size_t i = 0; !r && i < DOCUMENTS; i++)
         r = read_document(&s, dir, i, err);
+    if (!r)
+        r = read_pck(&s, sim_tee, dir, err);
     if (r)
         return r;
     s.none = MHD_create_response_from_buffer(0, "", MHD_RESPMEM_PERSISTENT);
@@ -202,6 +254,7 @@ static int serve(const char *listen_at, const char *cert_file, const char *dir,
         MHD_destroy_response(s.answer[i][0]);
         MHD_destroy_response(s.answer[i][1]);
     }
+    MHD_destroy_response(s.pck);
     MHD_destroy_response(s.none);
     EVP_PKEY_free(key);
     return 0;
@@ -235,6 +288,6 @@ int cmd_sgx_sim_pccs(int argc, char **argv)
     if (!r)
         r = write_collateral(sim_tee, dir, &err);
     if (!r)
-        r = serve(listen_at, cert, dir, &err);
+        r = serve(listen_at, cert, sim_tee, dir, &err);
     return r ? sh_error_report(&err) : 0;
 }

@@ -20,6 +20,19 @@ for cpu in icelake emerald client; do
 done
 same "--epc is what CPUID says" "$(run --epc 96M sh -c "cd $F && ./program" | grep '^# EPC')" "# EPC 96 MiB"
 
+# The largest enclave, by kind (CPUID.12H.EDX): made, and no larger one.
+for kind in icelake:56 sapphire-rapids:56 emerald:56 client:47 sgx1:36; do
+    same "--cpu ${kind%:*}: enclaves of up to 2^${kind#*:} bytes" "$(run --cpu "${kind%:*}" python3 -c '
+import ctypes, fcntl, os, struct, sys
+for log in int(sys.argv[1]), int(sys.argv[1]) + 1:
+    secs = bytearray(4096)
+    struct.pack_into("<QQII", secs, 0, 1 << log, 0, 1, 0)
+    struct.pack_into("<QQ", secs, 48, 4, 3)
+    at = ctypes.addressof(ctypes.c_char.from_buffer(secs))
+    try: fcntl.ioctl(os.open("/dev/sgx_enclave", os.O_RDWR), 0x4008a400, struct.pack("<Q", at)); print("made")
+    except OSError as e: print(e.strerror)' "${kind#*:}")" $'made\nInput/output error'
+done
+
 same "/proc/cpuinfo says the same processor" "$(run --cpu icelake grep -cE '^vendor_id.*GenuineIntel|^model\s*: 106$|^flags.* sgx sgx_lc' /proc/cpuinfo)" \
     "$((3 * $(grep -c ^processor /proc/cpuinfo)))"
 
@@ -62,7 +75,7 @@ check "--counts: a line of JSON" python3 -c '
 import json, sys
 c = json.loads(open(sys.argv[1]).read())
 assert c["program"].endswith("/bare") and c["eexit"] == 2006 and c["eadd"] == 8 and c["eextend"] == 128, c
-assert c["aex"] >= 5 and c["eenter"] + c["eresume"] == c["eexit"] + c["aex"], c' "$T/counts"
+assert c["aex"] >= 1 and c["eenter"] + c["eresume"] == c["eexit"] + c["aex"], c' "$T/counts"
 run --strict --counts "$T/strict" "$F/bare" >/dev/null
 same "... --strict counts the same calls" "$(grep -o '"eexit":[0-9]*' "$T/strict")" '"eexit":2006'
 
@@ -114,6 +127,23 @@ get "$url/sgx/certification/v4/tcb?fmspc=00906ed50000"
 same "pccs: another platform is not there" $? 22
 get "$url/tdx/certification/v4/tcb?fmspc=$fmspc" | grep -q '"id":"TDX"'
 same "pccs: TDX has its own" $? 0
+pck() { # CPUSVN PCESVN [PCEID]
+    get -D "$T/head" "$url/sgx/certification/v4/pckcert?qeid=$(printf '%032d' 7)&encrypted_ppid=$(printf '%0768d' 0)&cpusvn=$1&pcesvn=$2&pceid=${3-0000}" "${@:4}"
+}
+pck "$(printf 'ff%.0s' {1..16})" ffff >"$T/pck.pem"
+same "pccs: the PCK certificate" $? 0
+header() { sed -n "s/^$1: //Ip" "$T/head" | tr -d '\r'; }
+python3 -c 'import sys, urllib.parse; print(urllib.parse.unquote(sys.argv[1]), end="")' "$(header SGX-PCK-Certificate-Issuer-Chain)" >"$T/pck-chain.pem"
+check "... which the chain in its header vouches for" openssl verify -CAfile "$SHELTER_STORE/sim-tee/root.pem" -untrusted "$T/pck-chain.pem" "$T/pck.pem"
+same "... its FMSPC" "$(header SGX-FMSPC)" "$fmspc"
+tcb=$(header SGX-TCBm)
+same "... its TCB is what a platform that has just that gets" "$(pck "${tcb:0:32}" "${tcb:32}" | cmp - "$T/pck.pem"; echo $?)" 0
+for ask in "$(printf '%032d' 0) ${tcb:32}" "${tcb:0:32} 0000" "${tcb:0:32} ${tcb:32} 0100"; do
+    pck $ask >/dev/null
+    same "pccs: no certificate for a lower TCB or another PCE (${ask: -9})" "$?$(head -n 1 "$T/head" | grep -o 404)" 22404
+done
+pck "${tcb:0:31}" "${tcb:32}" >/dev/null
+same "pccs: half a byte is no CPUSVN" "$?$(head -n 1 "$T/head" | grep -o 400)" 22400
 # What asks for anything else, or does not speak its language, gets nothing and disturbs nobody.
 for ask in "-X POST $url/sgx/certification/v4/tcb?fmspc=$fmspc" "$url/" "$url/sgx/certification/v4/" "$url/sgx/certification/v4/tcb" \
     "--path-as-is $url/sgx/certification/v4/../../../../../etc/passwd" "$url/sgx/certification/v4/tcb?fmspc=$(printf '%02000d' 0)" \

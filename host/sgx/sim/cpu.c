@@ -140,11 +140,11 @@ static const struct kind {
     bool sgx2, kss, notify;
     uint64_t xfrm; /* at most */
 } kinds[] = {
-    {"", 0x806f8, 46, true, true, true, ~XFRM_PKRU},
-    {"icelake", 0x606a6, 38, true, true, false, ~0ull},
-    {"sapphire-rapids", 0x806f8, 46, true, true, true, ~0ull},
-    {"emerald", 0xc06f2, 46, true, true, true, ~0ull},
-    {"client", 0x706e5, 36, true, true, false, ~XFRM_PKRU},
+    {"", 0x806f8, 56, true, true, true, ~XFRM_PKRU},
+    {"icelake", 0x606a6, 56, true, true, false, ~0ull},
+    {"sapphire-rapids", 0x806f8, 56, true, true, true, ~0ull},
+    {"emerald", 0xc06f2, 56, true, true, true, ~0ull},
+    {"client", 0x706e5, 47, true, true, false, ~XFRM_PKRU},
     {"sgx1", 0x906ec, 36, false, false, false, ~(XFRM_AVX512 | XFRM_PKRU)},
 };
 static const struct kind *kind = &kinds[0];

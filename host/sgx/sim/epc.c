@@ -95,11 +95,21 @@ bool sim_epc_reach(struct sgxsim *dev, uint64_t offset)
     return true;
 }
 
+/* The next chunk from i on that has pages, or one past all. */
+static uint64_t next_used(const struct sgxsim *dev, uint64_t i)
+{
+    for (; i < chunk_count(dev); i = (i / 64 + 1) * 64) {
+        uint64_t bits = dev->used[i / 64] >> (i % 64);
+        if (bits != 0)
+            return i + (unsigned)__builtin_ctzll(bits);
+    }
+    return i;
+}
+
 void sim_epc_unview(struct sgxsim *dev)
 {
-    for (uint64_t i = 0; i < chunk_count(dev); i++) {
-        if ((dev->used[i / 64] >> (i % 64) & 1) != 0)
-            madvise(dev->chunks[i].epc, view_size(dev, i), MADV_DONTNEED);
+    for (uint64_t i = next_used(dev, 0); i < chunk_count(dev); i = next_used(dev, i + 1)) {
+        madvise(dev->chunks[i].epc, view_size(dev, i), MADV_DONTNEED);
     }
 }
 
@@ -108,9 +118,9 @@ void sim_epc_destroy(struct sgxsim *dev)
     for (unsigned i = 0; i < dev->vma_count; i++)
         (void)mmap((void *)(dev->base + dev->vmas[i].start), dev->vmas[i].end - dev->vmas[i].start,
                    PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-    for (uint64_t i = 0; dev->chunks != NULL && dev->used != NULL && i < chunk_count(dev); i++) {
-        if ((dev->used[i / 64] >> (i % 64) & 1) == 0)
-            continue;
+    bool any = dev->chunks != NULL && dev->used != NULL;
+    for (uint64_t i = any ? next_used(dev, 0) : UINT64_MAX; i < chunk_count(dev);
+         i = next_used(dev, i + 1)) {
         munmap(dev->chunks[i].epc, view_size(dev, i));
         munmap(dev->chunks[i].pages, CHUNK_PAGES * sizeof(struct sim_page));
         if (dev->chunks[i].out != NULL) {

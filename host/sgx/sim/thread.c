@@ -314,6 +314,8 @@ int sim_guard(struct sim_thread *t)
 {
     const struct sgxsim *dev = t->dev;
     int ret = -ENOSYS;
+    if (dev->size >= 1ull << 47)
+        return ret; /* all of user space is ELRANGE: there is nowhere to come from */
     if (sim_guard_method <= SIM_GUARD_INCLUSIVE &&
         prctl(PR_SET_SYSCALL_USER_DISPATCH, DISPATCH_INCLUSIVE, dev->base, dev->size, 0) == 0)
         ret = 0;
