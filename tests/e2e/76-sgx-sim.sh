@@ -13,7 +13,7 @@ for speed in '' --strict; do
 done
 run "$F/abi" | grep -E '^(not )?ok'
 run --cpu sgx1 "$F/abi" old | grep -E '^not ok|without SGX2'
-for cpu in icelake emerald client; do
+for cpu in icelake emerald client sgx1; do
     (cd "$F" && run --cpu $cpu ./program) >"$T/out" 2>"$T/err"
     same "--cpu $cpu: nothing fails" "$?$(grep '^not ok' "$T/out")" 0
     grep '^# SGX2' "$T/out"

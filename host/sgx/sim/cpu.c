@@ -167,6 +167,9 @@ int sgxsim_set_cpu(const char *name)
     if (find_kind(name) == NULL)
         return -EINVAL;
     kind = find_kind(name);
+    sim_cpu.absent =
+        (kind->sgx2 ? 0 : 1u << SGX_EACCEPT | 1u << SGX_EMODPE | 1u << SGX_EACCEPTCOPY) |
+        (kind->notify ? 0 : 1u << SGX_EDECCSSA);
     return 0;
 }
 

@@ -538,6 +538,8 @@ static int inside_leaf(struct sim_thread *t)
     int ret;
     uint32_t leaf = (uint32_t)t->r.rax;
     bool rows = leaf == SGX_EACCEPT || leaf == SGX_EACCEPTCOPY || leaf == SGX_EMODPE;
+    if ((sim_cpu.absent >> (leaf & 31) & 1) != 0)
+        return raise_gp(t); /* CPUID.12H says so */
     if (t->dev->lag_end != 0 && !rows)
         run_locked(t, catch_up_locked);
     switch (leaf) {

@@ -246,7 +246,8 @@ void sim_devices_let(void);
 
 /* cpu.c: what this processor has. */
 struct sim_cpu {
-    uint64_t xfrm; /* XCR0 without what the kernel grants only on request */
+    uint64_t xfrm;   /* XCR0 without what the kernel grants only on request */
+    uint32_t absent; /* bitmap: user leaves that this kind of processor does not have */
     uint32_t mxcsr_mask;
     struct {
         uint32_t offset, size;
