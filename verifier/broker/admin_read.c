@@ -130,7 +130,7 @@ static void __attribute__((format(printf, 2, 3))) say(cJSON *lines, const char *
     free(text);
 }
 
-// Everything but "images", one line each; what the policy says for this image: 1, 0 or -EPERM.
+// Everything but whom it names, one line each; what the policy says for this image: 1, 0 or -EPERM.
 static int explain_one(cJSON *lines, const char *text, const char *whose, const char *image)
 {
     char why[240] = "";
@@ -151,7 +151,8 @@ static int explain_one(cJSON *lines, const char *text, const char *whose, const 
     {
         char *value = cJSON_PrintUnformatted(item);
 
-        if (strcmp(item->string, "images") && strcmp(item->string, "allow"))
+        if (strcmp(item->string, "images") && strcmp(item->string, "tokens") &&
+            strcmp(item->string, "allow"))
             say(lines, "  demands %s: %s", item->string, value ? value : "");
         free(value);
     }
