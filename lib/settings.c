@@ -224,8 +224,8 @@ static void add_file(struct maker *k, char *text)
     }
     *end = 0;
     if (!(k->m->policy & SH_POLICY_FILES))
-        return refuse_settings(k, -EPERM,
-                               "the image takes no files of the host; build it with --allow files");
+        return refuse_settings(
+            k, -EPERM, "the image accepts no files of the host; build it with --allow files");
     if (!is_file_place(text + 5))
         return refuse_settings(k, -EPERM, "a file of the host stands where the system has its own");
     *f = (struct sh_file){.folder = name == text + 5 ? "/" : text + 5,
@@ -562,7 +562,7 @@ static void judge_whole(struct maker *k)
     if (!k->error)
         set_address(k);
     if (s->port_count && !s->outside)
-        refuse_settings(k, -EBADMSG, "ports are published, and there is no network");
+        refuse_settings(k, -EBADMSG, "ports are published, but there is no network");
     s->pod = policy & SH_POLICY_POD && sh_settings_published(s, SH_TCP, 0);
     s->output = !(policy & SH_POLICY_NO_OUTPUT);
     s->input_allowed = !(policy & SH_POLICY_NO_INPUT);
@@ -623,7 +623,7 @@ int sh_settings_make(struct sh_settings *s, const struct sh_manifest *m, const v
     struct counts c;
     *s = (struct sh_settings){0};
     if (!launch)
-        refuse_settings(&k, -ENOENT, "there is no launch config, and without one nothing starts");
+        refuse_settings(&k, -ENOENT, "there is no launch config; nothing starts without one");
     else if (sh_launch_check(launch, launch_size))
         refuse_settings(&k, -EBADMSG, "the launch config is malformed");
     if (!k.error) {

@@ -664,7 +664,7 @@ def sealed():
     with IMAGE.sh("sleep 1; cat; echo end", dict(policy=h.P_NO_INPUT), dict(stdin="1")) as vm:
         vm.wait_frame(h.STARTED)
         vm.send(h.DATA, b"evil")
-        has("input is refused", vm.wait_frame(h.REFUSED), "takes no input")
+        has("input is refused", vm.wait_frame(h.REFUSED), "accepts no input")
         same("and has no effect", (vm.end(), vm.output()), ((0, 0), b"end\n"))
 
 

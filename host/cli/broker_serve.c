@@ -387,7 +387,7 @@ static void reload_inputs(const struct options *o, struct inputs *in, struct sb_
     old.cert = fresh.cert;
     old.key = fresh.key;
     free_inputs(&old);
-    fprintf(stderr, "shelter: broker: policy, roots and collateral were read anew\n");
+    fprintf(stderr, "shelter: broker: policy, roots and collateral were read again\n");
     if (o->json)
         print_event("reload", "error", "");
 }

@@ -77,7 +77,7 @@ static int sev_params(const struct sh_measure_files *o, const struct files *f,
         return sh_cli_usage("measure", "--vcpus is needed: every vCPU is measured");
     p->vcpu_count = (uint32_t)value;
     if (o->vcpu_type && !sv_vcpu_sig(o->vcpu_type, &p->vcpu_sig))
-        return sh_cli_usage("measure", "--vcpu-type '%s' is none of QEMU's EPYC models",
+        return sh_cli_usage("measure", "--vcpu-type '%s' is not one of QEMU's EPYC models",
                             o->vcpu_type);
     if (!o->vcpu_type && p->mode != SV_SEV && p->vmm == SV_VMM_QEMU)
         return sh_cli_usage("measure", "--vcpu-type is needed: QEMU measures the CPU's signature");

@@ -51,7 +51,7 @@ while len(b) < 8 or len(b) < 8 + struct.unpack('<I', b[4:8])[0]:
 print(struct.unpack('<I', b[12:16])[0], b[16:].decode())
 PY
 }
-same "inside: no debug enclave" "$(ask plain 39)" "1 this is no debug enclave; run the image with --debug"
+same "inside: no debug enclave" "$(ask plain 39)" "1 this is not a debug enclave; run the image with --debug"
 check "remove it" "$SHELTER" rm -f plain
 
 # What is broken inside ends the enclave, with a reason: a canary, by whoever may write a debug enclave's memory.

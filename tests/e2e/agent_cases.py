@@ -257,7 +257,7 @@ def main():
                      "jwe-aad": "not plain A256GCM", "jwe-curve": "not made for this TEE's key",
                      "jwe-off-curve": "not made for this TEE's key", "jwe-other-key": "not made for this TEE's key",
                      "jwe-tag": "does not authenticate", "jwe-no-tag": "does not authenticate",
-                     "jwe-short-tag": "does not authenticate", "jwe-protected": "does not authenticate|no flattened",
+                     "jwe-short-tag": "does not authenticate", "jwe-protected": "does not authenticate|not a flattened",
                      "jwe-padding": "does not authenticate"}.items():
         fails(how, why, broker(how))
 

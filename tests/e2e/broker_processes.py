@@ -158,7 +158,7 @@ try:
     same("nothing that was acknowledged is lost from the log", [j for j in acknowledged if j not in known], [])
     same("the log's chain holds", shelter("log", "--check").returncode, 0)
     parent.send_signal(signal.SIGHUP)
-    same("SIGHUP reaches all", until(lambda: open(f"{T}/serve.log").read().count("were read anew") == 3), True)
+    same("SIGHUP reaches all", until(lambda: open(f"{T}/serve.log").read().count("were read again") == 3), True)
     refusal = Client(url, platform, key=key)
     refusal.auth()
     refusal.attest(refusal.attestation(debug=True))

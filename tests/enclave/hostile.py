@@ -344,7 +344,7 @@ each('start:manifest_size=VALUE', [1, 4096], 'read', 125, 'shelter: the manifest
 # Host memory that is not there: the enclave faults by itself, and says so.
 row('start:manifest_size=65536', 'read', 125,
     r'shelter: (the manifest is not the one .*|the enclave failed inside itself \(vector 14 .*)')
-NO_LAUNCH = 'shelter: the host gave no launch config, and without one nothing starts'
+NO_LAUNCH = 'shelter: the host gave no launch config; nothing starts without one'
 each('start:launch=VALUE', WILD, 'read', 125, NO_LAUNCH)
 each('start:launch_size=VALUE', [0, 'max', 'umax'], 'read', 125, NO_LAUNCH)
 each('start:launch_size=VALUE', [1, 4096], 'read', 125, 'shelter: the launch config is not the one that CONFIGID binds')

@@ -122,7 +122,7 @@ def main():
         secret = dict(secret=['key=kbs:///a/b/c'], broker_key=f.read())
     lock = 'the image is locked: '
     # The enclave's start block has none; PID 1's disk has one of no bytes.
-    refused('no launch config', 'no launch config, and without one nothing starts|the launch config is malformed', launch=None,
+    refused('no launch config', 'no launch config; nothing starts without one|the launch config is malformed', launch=None,
             same_words=False)
     for name, given in (('command', dict(arg=['/bin/probe', 'end', 'exit'])), ('environment', dict(env=['LD_PRELOAD=/evil.so'])),
                         ('directory', dict(workdir='/')), ('user', dict(user='0')), ('host name', dict(hostname='other'))):

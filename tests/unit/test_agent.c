@@ -181,7 +181,7 @@ static void test_answers(void **state)
     answer_is("GET", "/", "tdx-sim", 404, "no such");
     answer_is("GET", "/aa/evidence/", "tdx-sim", 404, "no such");
     answer_is("GET", "//aa/evidence", "tdx-sim", 404, "no such");
-    answer_is("POST", "/aa/aael", "tdx", 400, "no JSON");
+    answer_is("POST", "/aa/aael", "tdx", 400, "not a JSON");
     answer_is("GET", "/aa/aael", "tdx", 405, "POST");
     answer_is("GET", "/aa/token?token_type=kbs", "tdx", 501, "no key broker");
     answer_is("GET", "/aa/token?token_type=coco_as", "tdx", 400, "not kbs");

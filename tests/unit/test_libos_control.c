@@ -83,7 +83,7 @@ static void test_maps_of_debug_enclaves(void **state)
     port_info.debug = false;
     allow(SH_POLICY_ALL, false, false);
     assert_int_equal(judge(SH_CONTROL_MAPS, 0, 0), -EPERM);
-    assert_non_null(strstr(out, "no debug enclave"));
+    assert_non_null(strstr(out, "not a debug enclave"));
     port_info.user_start = 1ul << 30; /* nothing is mapped there */
     port_info.user_end = 65ul << 30;
     assert_int_equal(process_init_first(), 0);

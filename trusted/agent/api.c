@@ -206,7 +206,7 @@ static void take_event(struct agent *a, struct sh_view body, struct agent_reply 
             rc = -EBADMSG;
     }
     if (rc == -EBADMSG)
-        send_error(reply, 400, "the body is no JSON object with domain, operation and content");
+        send_error(reply, 400, "the body is not a JSON object with domain, operation and content");
     else if (!rc && !strcmp(text[0], "shelter"))
         send_error(reply, 403, "events of the domain 'shelter' are the agent's own");
     else if (rc || (rc = agent_event(a, text[0], text[1], text[2], &e)))

@@ -296,7 +296,7 @@ int agent_jwe_open(const struct agent_key *k, struct agent_json jwe, uint8_t **o
     long n = aad_size < 0 ? aad_size
                           : sh_unbase64url(bytes, sizeof(bytes), protected_text, (size_t)aad_size);
     if (n < 0 || agent_json_check(&header, (char *)bytes, (size_t)n))
-        return agent_fail(e, -EBADMSG, "the broker's answer is no flattened JWE", NULL);
+        return agent_fail(e, -EBADMSG, "the broker's answer is not a flattened JWE", NULL);
     if (!member_says(header, "alg", k->rsa ? RSA_ALG : EC_ALG))
         return agent_fail(e, -EBADMSG, "the broker's JWE has another alg than the key asks for (",
                           k->rsa ? RSA_ALG : EC_ALG, ")", NULL);

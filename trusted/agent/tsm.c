@@ -68,7 +68,7 @@ static int ask_report(int dir, const uint8_t report_data[64], struct agent_raw *
                       const char **why)
 {
     unsigned long before, after;
-    *why = "configfs-tsm takes no report data";
+    *why = "configfs-tsm does not accept report data";
     int rc = write_inblob(dir, report_data);
     if (!rc)
         rc = read_generation(dir, &before);

@@ -26,7 +26,7 @@ static int take_data(struct guest *g, struct guest_session *s, const struct sh_f
                      const uint8_t *data)
 {
     if (!g->config.settings.input_allowed) {
-        refuse_frame(g, frame, "the image takes no input from the host");
+        refuse_frame(g, frame, "the image accepts no input from the host");
         return 0;
     }
     return guest_in_take(&s->in, data, frame->size);

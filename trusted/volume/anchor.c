@@ -18,9 +18,9 @@ static const char *judge_empty(const struct anchor *a)
            : a->memory == ANCHOR_RESET
                ? "its file is empty, and the broker's operator wanted what is in it to count; "
                  "bring "
-                 "the file, or begin anew by 'shelter broker volume reset --new'"
+                 "the file, or start a new volume by 'shelter broker volume reset --new'"
                : "its file is empty, but the broker knows the volume: bring the file that was used "
-                 "last, or begin anew by 'shelter broker volume reset --new'";
+                 "last, or start a new volume by 'shelter broker volume reset --new'";
 }
 
 const char *anchor_judge(const struct anchor *a, const struct volume_state *f)

@@ -72,7 +72,7 @@ char *sb_metrics_text(struct sb_server *s, const char *(*route_path)(int place))
     put_value(out, "body_bytes", "gauge", "Bytes of request bodies held now.", bodies);
     put_value(out, "references", "gauge", "Reference values, as last read.", references);
     put_value(out, "reloads_total", "counter",
-              "Times that policy, roots and collateral were read anew.",
+              "Times that policy, roots and collateral were read again.",
               atomic_load(&s->metrics.reloads));
     put_value(out, "failed_reloads_total", "counter",
               "Times that they could not be, and the old ones stay.",

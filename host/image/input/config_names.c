@@ -124,7 +124,7 @@ int sh_config_secret(struct sh_config *c, const char *text, struct sh_error *err
         return sh_fail(err, -EINVAL, "a secret's name has at most %u bytes, its path at most %u",
                        SH_AGENT_NAME_MAX, SECRET_PATH_MAX);
     if (strstr(text, "..") || strstr(text, "/./"))
-        return sh_fail(err, -EINVAL, "'%.60s' is not a secret: '.' and '..' are no path parts",
+        return sh_fail(err, -EINVAL, "'%.60s' is not a secret: '.' and '..' are not allowed in it",
                        text);
     if (env && !variable_ok(text, n))
         return sh_fail(err, -EINVAL,

@@ -84,7 +84,7 @@ static long judge_maps(const struct sh_control_request *r, char *out, size_t siz
 {
     if (!port_info.debug)
         return refuse_request(out, size, -EPERM,
-                              "this is no debug enclave; run the image with --debug");
+                              "this is not a debug enclave; run the image with --debug");
     return proc_maps(out, size);
 }
 

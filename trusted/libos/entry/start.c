@@ -160,7 +160,7 @@ static int open_files(const struct sh_manifest *m)
         return r;
     r = net_files();
     if (r)
-        log_line("shelter: cannot write the network's files: /etc of the image is no directory");
+        log_line("shelter: cannot write the network's files: /etc of the image is not a directory");
     for (size_t i = 0; !r && i < settings.file_count; i++) {
         const struct sh_file *f = &settings.files[i];
         r = tree_put_file(f->folder, f->name, f->mode, f->data, f->size);

@@ -113,7 +113,7 @@ static void take_launch(const struct sh_start *s, const struct sgx_report *repor
 {
     uint8_t digest[64] = {0};
     start.launch = take_range(s->launch, s->launch_size, SH_LAUNCH_SIZE_MAX,
-                              "the host gave no launch config, and without one nothing starts");
+                              "the host gave no launch config; nothing starts without one");
     start.launch_size = s->launch_size;
     sh_sha384(digest, start.launch, start.launch_size);
     if (memcmp(digest, report->configid, sizeof(digest)))
