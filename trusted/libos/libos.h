@@ -349,6 +349,12 @@ static inline struct thread *self(void)
 }
 #endif
 
+/* Does the calling thread share the big lock? */
+static inline bool los_is_shared(void)
+{
+    return self()->lock_mode == MODE_SHARED;
+}
+
 static inline struct process *current(void)
 {
     return self()->process;
@@ -464,6 +470,9 @@ void los_free(void *p);
 /* A copy with its NUL. */
 char *los_strdup(const char *s);
 
+/* So many free pages are not given back to the host, since they may soon be wanted again; 0: 2 MiB
+ * less of them, which go. False: there were none. Takes what that takes. */
+bool pages_keep(uint64_t pages);
 /* Counts `pages` that are about to be committed against the image's limit. 0, or -ENOMEM: nothing
  * is counted. Any thread, with or without the lock. */
 int memory_charge(uint64_t pages);

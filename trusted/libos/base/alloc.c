@@ -38,6 +38,7 @@ static uint64_t meta_used;                         /* bytes committed */
 static uint64_t zone_start, zone_pages, zone_used; /* used: up to the last committed page */
 static uint64_t zone_free;                         /* pages of free buddies */
 static uint64_t chunks_free, chunks_gone;          /* chunks that are free; that were given back */
+static uint64_t chunks_kept;                       /* more than KEPT_*: pages_keep */
 static struct list free_lists[ORDER_MAX + 1];
 static struct lock lock; /* of all this */
 
@@ -69,7 +70,7 @@ uint64_t memory_ahead(uint64_t pages)
     return ahead;
 }
 
-int memory_charge(uint64_t pages)
+static int charge_pages(uint64_t pages)
 {
     uint64_t size = pages << PAGE_SHIFT;
     uint64_t now = __atomic_add_fetch(&stats.committed, size, __ATOMIC_RELAXED);
@@ -82,6 +83,14 @@ int memory_charge(uint64_t pages)
                                                       __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         continue;
     return 0;
+}
+
+int memory_charge(uint64_t pages)
+{
+    int r = charge_pages(pages);
+    while (r && pages_keep(0))
+        r = charge_pages(pages);
+    return r;
 }
 
 void memory_uncharge(uint64_t pages)
@@ -113,7 +122,7 @@ uint64_t memory_for_files(void)
 
 static int commit_pages(uint64_t addr, uint64_t count)
 {
-    int r = memory_charge(count);
+    int r = charge_pages(count);
     if (!r && (r = port_pages_add(addr, count, PORT_R | PORT_W)))
         memory_uncharge(count);
     if (!r)
@@ -168,12 +177,12 @@ static unsigned order_with_block(unsigned order)
 }
 
 /* The first chunk stays: with it the zone begins. */
-static void give_chunks_back(void)
+static void give_chunks_back(uint64_t above)
 {
     struct list *node = free_lists[ORDER_MAX].next;
-    if (chunks_free <= KEPT_MAX)
+    if (chunks_free <= above)
         return;
-    while (chunks_free > KEPT_MIN && node != &free_lists[ORDER_MAX]) {
+    while (chunks_free > KEPT_MIN + chunks_kept && node != &free_lists[ORDER_MAX]) {
         struct list *next = node->next;
         uint64_t index = page_index(node);
         if (index) {
@@ -188,6 +197,20 @@ static void give_chunks_back(void)
         }
         node = next;
     }
+}
+
+bool pages_keep(uint64_t pages)
+{
+    lock_take(&lock, RANK_ALLOC);
+    bool kept = chunks_kept;
+    if (pages) {
+        chunks_kept = MAX(chunks_kept, pages / CHUNK_PAGES);
+    } else if (kept) {
+        chunks_kept = MIN(chunks_kept - 1, chunks_free);
+        give_chunks_back(KEPT_MIN + chunks_kept);
+    }
+    lock_give(&lock);
+    return kept;
 }
 
 /* One that was given back; false: there is none, or no memory for it. */
@@ -263,7 +286,7 @@ static void free_locked(void *p, uint64_t count)
         for (uint64_t i = 0; i < count; i += CHUNK_PAGES)
             put_free(index + i, ORDER_MAX);
         zone_free += (count + CHUNK_PAGES - 1) & ~(CHUNK_PAGES - 1);
-        give_chunks_back();
+        give_chunks_back(KEPT_MAX + chunks_kept);
         return;
     }
     unsigned order = order_of(count);
@@ -271,7 +294,7 @@ static void free_locked(void *p, uint64_t count)
         stop("pages_free: %p was not allocated so", p);
     zone_free += 1ul << order;
     buddy_free(index, order);
-    give_chunks_back();
+    give_chunks_back(KEPT_MAX + chunks_kept);
 }
 
 /* ---- caches ---- */

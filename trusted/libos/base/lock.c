@@ -9,8 +9,6 @@
 #define SPINS_MAX 200u
 #define LOTS 16u
 
-enum { MODE_NONE, MODE_SHARED, MODE_EXCLUSIVE };
-
 /* Somebody who sleeps because of a lock. */
 struct parked {
     struct parked *next;
@@ -469,11 +467,6 @@ void los_relock(void)
         los_share();
     else
         los_lock();
-}
-
-bool los_is_shared(void)
-{
-    return self()->lock_mode == MODE_SHARED;
 }
 
 bool los_upgrade(void)

@@ -62,10 +62,10 @@ void los_relock(void);
 /* Makes the caller, who has either side and no lock of an object, alone. False: it was. True:
  * others ran in between, and what was looked up without being counted must be looked up again. */
 bool los_upgrade(void);
+enum lock_mode { MODE_NONE, MODE_SHARED, MODE_EXCLUSIVE };
 /* Likewise, and so to the call's end, also after a sleep. */
 bool los_alone(void);
 /* Does the caller share the big lock? Any thread. */
-bool los_is_shared(void);
 /* Time, as those who share know it: each of them began at a time, and leaves. What was taken out of
  * everybody's sight at los_time() is nobody's any more when los_oldest(), which also moves the time
  * on, is later: all who may have seen it before have left. While the big lock is shared. */

@@ -24,6 +24,11 @@ void *memmove(void *to, const void *from, size_t size)
         return memcpy(to, from, size);
     uint8_t *d = to;
     const uint8_t *s = from;
+    for (; size >= 8; size -= 8) {
+        uint64_t v;
+        __builtin_memcpy(&v, s + size - 8, 8);
+        __builtin_memcpy(d + size - 8, &v, 8);
+    }
     while (size--)
         d[size] = s[size];
     return to;

@@ -136,6 +136,7 @@ static int sleep_outside(struct thread *t, struct port_wait *w, uint64_t deadlin
 static int sleep_until_woken(struct port_wait *w, uint64_t deadline)
 {
     struct thread *t = self();
+    space_tidy();
     for (bool ask = w;; ask = false) {
         async_tell();
         if (is_woken(t) && !ask)

@@ -128,8 +128,10 @@ static void system_call(struct thread *t)
     call_residence();
     unsigned weight = usage_weight(t);
     uint64_t began = weight ? usage_begin(t) : 0;
-    if (!los_is_shared())
+    if (!los_is_shared()) {
         file_reap();
+        space_tidy();
+    }
     t->call_nr = nr;
     t->restart_rip = r->rip - 2;
     if (t->tracee) {

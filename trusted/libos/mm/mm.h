@@ -174,6 +174,7 @@ void page_leaves_drop(struct space *s); /* all that is known, and what lies asid
 uint64_t page_next_leaf(const struct space *s, uint64_t addr, uint64_t end);
 void **page_aside(struct space *s, uint64_t addr); /* where its content is kept; NULL: no memory */
 void page_aside_drop(struct space *s, uint64_t addr);
+void page_aside_end(struct leaf *leaf); /* if nothing of it lies aside: there is no other now */
 int page_populate(struct area *a, uint64_t addr, uint64_t count); /* count pages, where missing */
 int page_fill(uint64_t addr, const void *page, int prot);         /* one, where there is none */
 int page_protect(uint64_t start, uint64_t end, int prot);         /* those that are there */
@@ -230,6 +231,7 @@ struct space *space_new(void); /* empty, a family of its own; NULL: no memory or
 struct space *
 space_fork(void); /* a copy of the caller's, which is resident then; NULL: no memory */
 void space_put(struct space *s);
+void space_tidy(void); /* a little at a time: what forks needed goes back. Whoever has time */
 /* Addresses are given by the GiB, each to one family. May the caller's have these? */
 bool place_is_free(uint64_t start, uint64_t end);
 bool place_is_own(uint64_t start, uint64_t size); /* they are its already; any addresses */

@@ -94,6 +94,16 @@ void page_aside_drop(struct space *s, uint64_t addr)
     *page = NULL;
 }
 
+void page_aside_end(struct leaf *leaf)
+{
+    for (unsigned i = 0; leaf->aside && i < ARRAY_COUNT(leaf->aside->page); i++) {
+        if (leaf->aside->page[i])
+            return;
+    }
+    los_free(leaf->aside);
+    leaf->aside = NULL;
+}
+
 uint64_t page_next_leaf(const struct space *s, uint64_t addr, uint64_t end)
 {
     uint64_t index;

@@ -381,8 +381,11 @@ static void note_settled(struct space *s)
 {
     uint64_t index;
     struct leaf *leaf;
-    for (uint64_t i = 0; (leaf = radix_next(&s->leaves, i, &index)); i = index + 1)
+    for (uint64_t i = 0; (leaf = radix_next(&s->leaves, i, &index)); i = index + 1) {
         leaf->settled = frame_changes(index << 21);
+        if (s->family->count == 1)
+            page_aside_end(leaf);
+    }
 }
 
 int residence_settle(struct space *s, uint64_t start, uint64_t end)

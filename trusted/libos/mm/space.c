@@ -352,8 +352,22 @@ static int split_page(struct space *parent, struct space *child, uint64_t addr, 
     return page_state_set(child, addr, 1, state);
 }
 
+/* Whoever forks often forks again: what lies aside meanwhile is kept so long, then goes by and by.
+ */
+#define KEEP_PAGES 4096u
+#define KEEP_NS 2000000000ul
+static uint64_t keep_until; /* 0: nothing is kept. Atomic */
+
+void space_tidy(void)
+{
+    uint64_t until = __atomic_load_n(&keep_until, __ATOMIC_RELAXED);
+    if (until && clock_now() >= until && !pages_keep(0))
+        __atomic_store_n(&keep_until, 0, __ATOMIC_RELAXED);
+}
+
 static int split_pages(struct space *parent, struct space *child)
 {
+    uint64_t aside = 0;
     uint64_t index;
     struct leaf *leaf;
     for (uint64_t i = 0; (leaf = radix_next(&parent->leaves, i, &index)); i = index + 1) {
@@ -364,7 +378,12 @@ static int split_pages(struct space *parent, struct space *child)
             int r = split_page(parent, child, (index << 21) + ((uint64_t)n << PAGE_SHIFT), state);
             if (r)
                 return r;
+            aside += (state & (PORT_W | PAGE_OBJECT)) == PORT_W;
         }
+    }
+    if (aside > KEEP_PAGES) {
+        pages_keep(aside);
+        __atomic_store_n(&keep_until, clock_now() + KEEP_NS, __ATOMIC_RELAXED);
     }
     return 0;
 }
