@@ -115,6 +115,9 @@ struct file_ops {
     uint32_t (*poll)(struct file *f); /* POLL* now */
     long (*ioctl)(struct file *f, uint64_t request, uint64_t arg);
     void (*release)(struct file *f); /* nobody refers to it any more; frees f->data */
+    /* What others see of its end, with the big lock shared; release comes later. False: it did
+     * nothing. */
+    bool (*leave)(struct file *f);
     int64_t (*seek)(struct file *f, int64_t offset, int whence);
     const char *name; /* of what has no path: "pipe", "anon_inode:[eventfd]" */
     bool stream;      /* no offset: pread and lseek are ESPIPE */

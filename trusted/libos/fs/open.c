@@ -76,6 +76,12 @@ static bool ends_quietly(const struct file *f)
            list_empty(&f->watchers) && !notify_wanted();
 }
 
+/* Its end is told to others at once, and the rest can wait. */
+static bool leaves_beside(struct file *f)
+{
+    return f->ops->leave && !f->inode && !f->async && list_empty(&f->watchers) && f->ops->leave(f);
+}
+
 #define QUIET_MAX 256u /* then they end alone */
 #define QUIET_STEP 32u
 
@@ -167,7 +173,7 @@ void file_put(struct file *f)
     if (__atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL))
         return;
     if (los_is_shared()) { /* who found it in its place just before may count it again */
-        bool quietly = ends_quietly(f);
+        bool quietly = ends_quietly(f) || leaves_beside(f);
         leave_to_reap(f);
         if (!quietly && los_alone()) /* who goes on to touch the program's memory does so before */
             file_reap();

@@ -45,11 +45,14 @@ static void end_clearing(bool begun)
 static void populate_range(uint64_t start, uint64_t end)
 {
     for (uint64_t at = start, next; at < end; at = next) {
-        call_upgrade();
         next = MIN(at + ((uint64_t)PIECE_PAGES << PAGE_SHIFT), end);
-        struct area *area = area_find(at);
-        if (!area || !area->prot || page_populate(area, at, (next - at) >> PAGE_SHIFT))
-            return;
+        next = MIN(next, (at | ((1ul << 21) - 1)) + 1);
+        if (!mm_populate_beside(at, next)) {
+            call_upgrade();
+            struct area *area = area_find(at);
+            if (!area || !area->prot || page_populate(area, at, (next - at) >> PAGE_SHIFT))
+                return;
+        }
         if (next < end)
             call_pause();
     }

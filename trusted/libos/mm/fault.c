@@ -138,6 +138,19 @@ static struct area *grow_down(uint64_t addr)
     return residence_settle(s, addr, start) ? NULL : a;
 }
 
+bool mm_populate_beside(uint64_t start, uint64_t end)
+{
+    struct lock *l = page_lock(start);
+    struct area a;
+    if (!los_is_shared())
+        return false;
+    lock_take(l, RANK_FAMILY);
+    bool done = look_up(start, PORT_R | PORT_W, &a, NULL) && a.end >= end &&
+                !page_populate(&a, start, (end - start) >> PAGE_SHIFT);
+    lock_give(l);
+    return done;
+}
+
 int mm_fault(uint64_t addr, int access, struct mm_fault *f)
 {
     addr = page_down(addr);

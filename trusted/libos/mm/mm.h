@@ -222,6 +222,8 @@ struct mm_fault {
 };
 /* Makes the page usable for access (PORT_R, _W or _X). 0, -EFAULT, -ENOMEM, -EIO. */
 int mm_fault(uint64_t addr, int access, struct mm_fault *f);
+/* Brings what is not there yet, in one area and one 2 MiB. False: it is to be done alone. */
+bool mm_populate_beside(uint64_t start, uint64_t end);
 /* The same for a range, for the LibOS's own accesses. 0 or -EFAULT. Then it stays so until the big
  * lock is given up. Who shares it may be alone afterwards (call_alone). */
 int mm_ready(uint64_t addr, uint64_t size, int access);

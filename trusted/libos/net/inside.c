@@ -169,13 +169,18 @@ static int wait_room(struct file *f, struct sock *s, int flags, uint64_t deadlin
     return flags & MSG_DONTWAIT_ ? -EAGAIN : sock_sleep(f, s, 0, deadline);
 }
 
+/* What inside_leave may change beside whoever looks. */
+#define NOW(field) __atomic_load_n(&(field), __ATOMIC_ACQUIRE)
+#define SET(field, value) __atomic_store_n(&(field), value, __ATOMIC_RELEASE)
+
 /* What is first sent to a TCP end that takes no more is taken, and answered with a reset. */
 static bool is_reset(struct sock *s)
 {
     struct sock *p = s->peer;
-    bool deaf = s->peer_gone || (p && p->read_shut && p->write_shut);
-    if (s->family == AF_UNIX || s->write_shut || s->was_reset || !deaf)
+    bool deaf = NOW(s->peer_gone) || (p && NOW(p->read_shut) && NOW(p->write_shut));
+    if (s->family == AF_UNIX || NOW(s->write_shut) || NOW(s->was_reset) || !deaf)
         return false;
+    call_alone();
     s->was_reset = true;
     if (p && !s->peer_gone)
         p->error = -ECONNRESET;
@@ -193,15 +198,17 @@ static uint64_t queued_now(const struct sock *s)
 static bool is_shut(const struct sock *s, bool reads)
 {
     const struct sock *p = s->peer;
-    return s->peer_gone || !p ||
-           (reads ? s->read_shut || p->write_shut : s->write_shut || p->read_shut);
+    return NOW(s->peer_gone) || !p ||
+           (reads ? NOW(s->read_shut) || NOW(p->write_shut)
+                  : NOW(s->write_shut) || NOW(p->read_shut));
 }
 
 /* Nothing ended, and nothing is amiss. */
 static bool is_plain(const struct sock *s)
 {
-    return s->state == SOCK_CONNECTED && !s->error && s->peer && !s->peer_gone && !s->write_shut &&
-           !s->read_shut && !s->was_reset && !s->peer->read_shut && !s->peer->write_shut;
+    return s->state == SOCK_CONNECTED && !NOW(s->error) && s->peer && !NOW(s->peer_gone) &&
+           !NOW(s->write_shut) && !NOW(s->read_shut) && !NOW(s->was_reset) &&
+           !NOW(s->peer->read_shut) && !NOW(s->peer->write_shut);
 }
 
 /* Makes so many of the next bytes usable that their copy does not touch what is not there: else
@@ -221,14 +228,15 @@ static long send_stream(struct file *f, struct sock *s, struct io *io, int flags
     bool files = l->file_count;
     if (!is_plain(s))
         call_alone();
-    if (s->error) {
+    if (NOW(s->error)) {
+        call_alone();
         int r = s->error;
         s->error = 0;
         return r;
     }
     if (!s->peer && s->state != SOCK_CONNECTED)
         return s->family == AF_UNIX ? -ENOTCONN : broken_pipe(flags);
-    if (!io->left && (s->family == AF_UNIX ? is_shut(s, false) : s->write_shut))
+    if (!io->left && (s->family == AF_UNIX ? is_shut(s, false) : NOW(s->write_shut)))
         return broken_pipe(flags);
     while (io->left) {
         uint64_t piece = MIN(io->left, PIECE_MAX);
@@ -236,7 +244,7 @@ static long send_stream(struct file *f, struct sock *s, struct io *io, int flags
             call_alone(); /* what is not there may be touched; the piece fails as a whole */
         if (is_reset(s))
             return (long)io->left;
-        if (s->write_shut || s->peer_gone || !s->peer ||
+        if (NOW(s->write_shut) || NOW(s->peer_gone) || !s->peer ||
             (s->family == AF_UNIX && is_shut(s, false)))
             return done ? done : broken_pipe(flags);
         struct sock *to = s->peer;
@@ -439,32 +447,33 @@ long inside_receive(struct sock *s, struct io *io, int flags, struct letter *l, 
 
 uint32_t inside_poll(struct sock *s)
 {
-    uint32_t r = s->error || s->error_count ? POLLERR : 0;
     lock_take(&s->lock, RANK_OBJECT);
     bool empty = list_empty(&s->chunks), pending = s->pending_count;
+    bool gone = NOW(s->peer_gone), error = NOW(s->error);
+    bool reads = NOW(s->read_shut), writes = NOW(s->write_shut);
     lock_give(&s->lock);
-    if (s->state == SOCK_LISTENING && s->read_shut)
-        return r | POLLIN | POLLRDNORM | POLLRDHUP | (s->write_shut ? POLLHUP : 0);
+    uint32_t r = error || s->error_count ? POLLERR : 0;
+    if (s->state == SOCK_LISTENING && reads)
+        return r | POLLIN | POLLRDNORM | POLLRDHUP | (writes ? POLLHUP : 0);
     if (s->state == SOCK_LISTENING)
         return r | (pending ? POLLIN | POLLRDNORM : 0);
-    if (!empty || (s->error && s->type != SOCK_DGRAM))
+    if (!empty || (error && s->type != SOCK_DGRAM))
         r |= POLLIN | POLLRDNORM;
-    if (s->read_shut && s->write_shut)
+    if (reads && writes)
         r |= POLLHUP;
-    if (s->read_shut)
+    if (reads)
         r |= POLLIN | POLLRDNORM | POLLRDHUP;
     if (s->type == SOCK_DGRAM)
         return r | POLLOUT | POLLWRNORM;
     if (s->peer && s->family == AF_UNIX && is_shut(s, true) && is_shut(s, false))
         r |= POLLHUP;
     if (!s->peer)
-        return r | POLLOUT | POLLWRNORM | POLLHUP | (s->error ? POLLRDHUP : 0);
-    if (s->peer_gone || s->peer->write_shut)
+        return r | POLLOUT | POLLWRNORM | POLLHUP | (error ? POLLRDHUP : 0);
+    if (gone || NOW(s->peer->write_shut))
         r |= POLLIN | POLLRDNORM | POLLRDHUP;
-    if ((s->peer_gone && s->error) ||
-        (s->write_shut && (s->read_shut || s->peer_gone || s->peer->write_shut)))
+    if ((gone && error) || (writes && (reads || gone || NOW(s->peer->write_shut))))
         r |= POLLHUP;
-    if (s->peer_gone || s->write_shut || queued_now(s->peer) < QUEUE_SIZE)
+    if (gone || writes || queued_now(s->peer) < QUEUE_SIZE)
         r |= POLLOUT | POLLWRNORM;
     return r;
 }
@@ -485,6 +494,42 @@ void inside_unlisten(struct sock *s)
     wait_wake_all(&s->room);
 }
 
+bool inside_leave(struct sock *s)
+{
+    struct sock *p = s->peer;
+    if (s->type != SOCK_STREAM || s->state != SOCK_CONNECTED || s->host.handle >= 0 || !p ||
+        s->path || s->parts || s->error_count)
+        return false;
+    lock_take(&s->lock, RANK_OBJECT);
+    bool can = !s->file_letters && !s->ended;
+    bool reset =
+        !list_empty(&s->chunks) || (s->family != AF_UNIX && s->linger.on && !s->linger.seconds);
+    if (can) {
+        s->ended = true;
+        SET(s->read_shut, true);
+        SET(s->write_shut, true);
+        list_for_safe(it, nx, &s->chunks) chunk_drop(s, container_of(it, struct chunk, node));
+    }
+    lock_give(&s->lock);
+    if (!can)
+        return false;
+    lock_take(&names_lock, RANK_NAMES);
+    list_remove(&s->names);
+    lock_give(&names_lock);
+    lock_take(&p->lock, RANK_OBJECT);
+    if (p->peer == s) {
+        SET(p->was_reset, reset);
+        if (reset)
+            SET(p->error, -ECONNRESET);
+        SET(p->peer_gone, true);
+        wait_wake_all(&p->wait);
+    }
+    lock_give(&p->lock);
+    wait_wake_all(&s->wait);
+    wait_wake_all(&s->room);
+    return true;
+}
+
 void inside_close(struct sock *s)
 {
     list_remove(&s->names);
@@ -503,7 +548,7 @@ void inside_close(struct sock *s)
     s->read_shut = s->write_shut = true;
     if (peer) {
         s->peer = NULL;
-        if (peer->peer == s) {
+        if (peer->peer == s && !s->ended) {
             peer->peer_gone = true;
             peer->was_reset = reset;
             if (reset)

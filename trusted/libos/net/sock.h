@@ -169,7 +169,8 @@ struct sock {
     /* inside */
     struct wait_queue room; /* senders of datagrams, and who connects, wait for room */
     struct sock *peer;      /* counted; connected stream, or a unix datagram's destination */
-    bool peer_gone, read_shut, write_shut;
+    bool peer_gone, read_shut, write_shut; /* atomic: inside_leave */
+    bool ended;                            /* inside_leave was there */
     bool fresh;       /* connect answered EINPROGRESS though it was done, or had failed */
     bool was_reset;   /* by what was sent to an end that was gone */
     struct lock lock; /* RANK_OBJECT, of the six below and the options */
@@ -291,6 +292,10 @@ long inside_receive(struct sock *s, struct io *io, int flags, struct letter *l, 
 /* A message made here (netlink, errors that come back): `data` is copied, files in *l are counted.
  * 0, -ENOBUFS. */
 int inside_deliver(struct sock *to, const void *data, uint32_t size, const struct letter *l);
+/* A connected stream, that nobody refers to any more but who is about to find that out, ends for
+ * its peer and for who waits, beside others; inside_close does the rest later. False: all of it is
+ * to be done alone. Once. */
+bool inside_leave(struct sock *s);
 /* POLL* of its inside part now; a look, which may be old when it returns. Takes its lock. */
 uint32_t inside_poll(struct sock *s);
 /* Until one of these events, of either side; 0, -EAGAIN after the deadline or if f may not wait. */

@@ -74,7 +74,13 @@ static void sock_release(struct file *f)
     sock_put(s);
 }
 
+static bool sock_leave(struct file *f)
+{
+    return inside_leave(f->data);
+}
+
 static const struct file_ops sock_ops = {
+    .leave = sock_leave,
     .read = sock_read,
     .write = sock_write,
     .poll = sock_poll,
