@@ -451,6 +451,45 @@ static void test_accepts(void **state)
     }
 }
 
+/* Two write and hang up, two read to the end: everything comes, and then the end. */
+static void with_hangups(struct job *j)
+{
+    for (int i = 0; i < 300; i++) {
+        bool writes = j->tid % 2;
+        long fd = writes ? call(__NR_socket, places[place].family, 1, 0)
+                         : call(__NR_accept4, j->fds[0], 0, 0, 0);
+        j->result += fd < 0;
+        if (writes) {
+            j->result += call(__NR_connect, fd, j->word, places[place].size) != 0;
+            j->result += call(__NR_write, fd, j->scratch, 8) != 8;
+        } else {
+            long n = 0, all = 0;
+            while ((n = call(__NR_read, fd, j->scratch, 3)) > 0)
+                all += n;
+            j->result += n != 0 || all != 8;
+        }
+        j->result += call(__NR_close, fd) != 0;
+    }
+}
+
+static void test_hangups(void **state)
+{
+    struct job jobs[THREADS];
+    uint64_t at = unit_memory(4096);
+    for (place = 0; place < 2; place++) {
+        int fd = (int)call(__NR_socket, places[place].family, 1, 0);
+        los_share();
+        user_write(at, places[place].address, places[place].size);
+        los_unlock();
+        assert_int_equal(call(__NR_bind, fd, at, places[place].size), 0);
+        assert_int_equal(call(__NR_listen, fd, 64), 0);
+        run_all(jobs, with_hangups, &fd, at);
+        for (int i = 0; i < THREADS; i++)
+            assert_int_equal(jobs[i].result, 0);
+        call(__NR_close, fd);
+    }
+}
+
 static long open_at(struct job *j, const char *path)
 {
     los_share();
@@ -1035,17 +1074,17 @@ static void test_pulls(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sides),    cmocka_unit_test(test_fairness),
-        cmocka_unit_test(test_order),    cmocka_unit_test(test_futexes),
-        cmocka_unit_test(test_pipes),    cmocka_unit_test(test_events),
-        cmocka_unit_test(test_sockets),  cmocka_unit_test(test_files),
-        cmocka_unit_test(test_turns),    cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_clocks),   cmocka_unit_test(test_opens),
-        cmocka_unit_test(test_closes),   cmocka_unit_test(test_times),
-        cmocka_unit_test(test_handlers), cmocka_unit_test(test_maps),
-        cmocka_unit_test(test_faults),   cmocka_unit_test(test_accepts),
-        cmocka_unit_test(test_beside),   cmocka_unit_test(test_uses),
-        cmocka_unit_test(test_pulls),
+        cmocka_unit_test(test_sides),   cmocka_unit_test(test_fairness),
+        cmocka_unit_test(test_order),   cmocka_unit_test(test_futexes),
+        cmocka_unit_test(test_pipes),   cmocka_unit_test(test_events),
+        cmocka_unit_test(test_sockets), cmocka_unit_test(test_hangups),
+        cmocka_unit_test(test_files),   cmocka_unit_test(test_turns),
+        cmocka_unit_test(test_memory),  cmocka_unit_test(test_clocks),
+        cmocka_unit_test(test_opens),   cmocka_unit_test(test_closes),
+        cmocka_unit_test(test_times),   cmocka_unit_test(test_handlers),
+        cmocka_unit_test(test_maps),    cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_accepts), cmocka_unit_test(test_beside),
+        cmocka_unit_test(test_uses),    cmocka_unit_test(test_pulls),
     };
     return cmocka_run_group_tests_name("locks", tests, setup, NULL);
 }
