@@ -12,6 +12,9 @@
 #define BUS_ADRERR 2
 
 #define BATCH_MIN 4u /* what allocators touch first lies a few pages apart */
+#define BATCH_BUFFER                                                                               \
+    16u /* a mapping of no more, used from its start: a buffer, brought at once                    \
+         */
 #define BATCH_MAX 256u
 #define FILE_BATCH_MAX 16u
 
@@ -27,7 +30,12 @@ static int refuse_access(struct mm_fault *f, int signo, int code, int r)
  * who walks. What is locked on fault: this page and no other. */
 static uint64_t batch_count(struct area *a, uint64_t addr)
 {
-    uint32_t first = a->file ? 1 : BATCH_MIN, most = a->file ? FILE_BATCH_MAX : BATCH_MAX;
+    uint64_t size = a->end - a->start;
+    uint32_t first = BATCH_MIN, most = a->file ? FILE_BATCH_MAX : BATCH_MAX;
+    if (a->file)
+        first = 1;
+    else if (addr == a->start && !a->name && size <= (uint64_t)BATCH_BUFFER << PAGE_SHIFT)
+        first = BATCH_BUFFER;
     a->batch = addr == a->next_fault && a->batch ? MIN(a->batch * 2, most) : first;
     uint64_t count = a->locked ? 1 : MIN(a->batch, 512 - page_slot(addr)); /* all of one lock */
     a->next_fault = addr + (count << PAGE_SHIFT);
