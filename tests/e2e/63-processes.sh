@@ -141,3 +141,44 @@ status "20 forks" 0 timeout 60 "$SHELTER" run --rm --tee sgx-sim --stats "$T/sta
     'i=0; while [ $i -lt 20 ]; do (exit 0); i=$((i + 1)); done'
 check "20 forks: at most 40 changes of residence" python3 -c 'import json, sys
 sys.exit(not 20 <= json.load(open(sys.argv[1]))["residence_switches"] <= 40)' "$T/stats"
+
+# Programs at the shell's own addresses: what is the same in both is common before any rights change, and the pages of
+# one that ends go in a few calls.
+status "20 programs at one place" 0 timeout 60 "$SHELTER" run --rm --tee sgx-sim --stats "$T/stats" processes /bin/busybox sh -c \
+    'i=0; while [ $i -lt 20 ]; do /bin/true; i=$((i + 1)); done'
+check "20 programs at one place: what they cost" python3 - "$T/stats" <<'END'
+import json, sys
+d = json.load(open(sys.argv[1]))
+print(d["emodpe"], d["calls_out"], d["exceptions"])
+sys.exit(not (d["emodpe"] < 1500 and d["calls_out"] < 1000))
+END
+
+# What a fork had aside goes back to the host when no other follows.
+cat >"$T/keep.c" <<'END'
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+int main(void)
+{
+    size_t size = 48 << 20;
+    char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memset(p, 1, size);
+    for (int i = 0; i < 2; i++) {
+        if (!fork())
+            _exit(p[size - 1] = 2);
+        wait(NULL);
+    }
+    usleep(2100000);
+    for (int i = 0; i < 100; i++)
+        usleep(1000);
+    return p[size - 1] != 1;
+}
+END
+gcc -O1 -static-pie -o "$T/keep" "$T/keep.c"
+status "build a program that forks with 48 MiB" 0 "$SHELTER" build -q -t keep --allow stats -f "$T/keep"
+status "forks of 48 MiB" 0 timeout 60 "$SHELTER" run --rm --tee sgx-sim --stats "$T/stats" keep
+check "forks of 48 MiB: the zone is small again" python3 -c 'import json, sys
+d = json.load(open(sys.argv[1]))
+print(d["zone_bytes"], d["peak_bytes"])
+sys.exit(not (d["zone_bytes"] < 24 << 20 and d["peak_bytes"] > 90 << 20))' "$T/stats"
