@@ -1,0 +1,139 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# crictl with containerd: the same steps for a pod by runc and by shelter-runtime, side by side. Where critest is there
+# too, CRITEST=all runs its suite for both, and prints what differs.
+. tests/e2e/lib.sh
+LIMIT=120
+[ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "crictl: not built (make)"; exit 0; }
+for x in containerd ctr crictl runc ip busybox; do command -v $x >/dev/null || { skip "crictl: $x is not installed"; exit 0; }; done
+[ "$(id -u)" -eq 0 ] && [ -x /usr/lib/cni/bridge ] || { skip "crictl: needs root and the CNI plugins"; exit 0; }
+if [ "${1:-}" != inside ]; then
+    unshare -n -m bash "$0" inside
+    exit
+fi
+ip link set lo up
+mkdir -p /run/containerd && mount -t tmpfs none /run/containerd # sockets of shims
+printf '#!/bin/bash\nexport SHELTER_STORE=%s SHELTER_BASE=%s\nexec -a shelter-runtime-sgx-sim %s "$@"\n' "$T/store" "$ROOT/build/base" "$SHELTER" >"$T/runtime"
+chmod +x "$T/runtime"
+mkdir -p "$T/cni" "$T/logs"
+cat >"$T/cni/10-test.conflist" <<X
+{"cniVersion": "0.4.0", "name": "test", "plugins": [{"type": "bridge", "bridge": "br0", "isGateway": true,
+ "ipam": {"type": "host-local", "dataDir": "$T/ipam", "ranges": [[{"subnet": "10.211.0.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}]}}]}
+X
+runtimes='[plugins."io.containerd.grpc.v1.cri".containerd.runtimes'
+cat >"$T/config.toml" <<X
+version = 2
+root = "$T/ctd/root"
+state = "$T/ctd/state"
+[grpc]
+  address = "$T/sock"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "localhost/test:latest"
+  restrict_oom_score_adj = true
+  $runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+  $runtimes.shelter]
+    runtime_type = "io.containerd.runc.v2"
+    pod_annotations = ["io.shelter.*"]
+  $runtimes.shelter.options]
+    BinaryName = "$T/runtime"
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "/usr/lib/cni"
+    conf_dir = "$T/cni"
+X
+containerd -c "$T/config.toml" >"$T/ctd.log" 2>&1 &
+daemon=$!
+cleanup_hooks+=('for s in $(pgrep -f "containerd-shim.*$T/"); do kill -KILL $s; done' 'kill $daemon; wait $daemon 2>/dev/null'
+    'grep -o " $T/[^ ]*" /proc/mounts | sort -r | xargs -r umount -l')
+check "containerd: up" until_true 30 ctr -a "$T/sock" version
+mkdir -p "$T/image" "$T/root/bin" "$T/root/www"
+cp "$(command -v busybox)" "$T/root/bin/"
+for x in sh cat echo sleep httpd hostname wget true id; do ln -s busybox "$T/root/bin/$x"; done
+echo 'a page' >"$T/root/www/index.html"
+tar -C "$T/root" --owner=0 --group=0 -cf "$T/image/layer.tar" .
+python3 - "$T/image" <<'END2'
+import hashlib, json, sys
+d = sys.argv[1]
+layer = 'sha256:' + hashlib.sha256(open(d + '/layer.tar', 'rb').read()).hexdigest()
+json.dump({'architecture': 'amd64', 'os': 'linux', 'config': {'Cmd': ['sleep', '1000'], 'Env': ['PATH=/bin']}, 'rootfs': {'type': 'layers', 'diff_ids': [layer]}}, open(d + '/config.json', 'w'))
+json.dump([{'Config': 'config.json', 'RepoTags': ['localhost/test:latest'], 'Layers': ['layer.tar']}], open(d + '/manifest.json', 'w'))
+END2
+tar -C "$T/image" -cf "$T/image.tar" manifest.json config.json layer.tar
+status "containerd: import" 0 ctr -a "$T/sock" -n k8s.io images import "$T/image.tar"
+printf 'runtime-endpoint: unix://%s\nimage-endpoint: unix://%s\ntimeout: 60\n' "$T/sock" "$T/sock" >"$T/crictl.yaml"
+c() { timeout -k 5 90 crictl --config "$T/crictl.yaml" "$@"; }
+step() { # NAME PATTERN COMMAND…: does what it prints have a line like this?
+    local name=$1 pattern=$2
+    shift 2
+    if "$@" >"$T/out" 2>&1 && grep -qE -- "$pattern" "$T/out"; then echo "yes $name"; else
+        echo "no $name"
+        tail -n 2 "$T/out" | cut -c1-300 | sed 's/^/#   /' >&2
+    fi
+}
+container() { # NAME ARGS…: its file
+    local name=$1
+    shift
+    python3 - "$name" "$@" >"$T/$name.json" <<'END2'
+import json, sys
+name, *args = sys.argv[1:]
+json.dump({'metadata': {'name': name}, 'image': {'image': 'localhost/test:latest'}, 'command': args, 'log_path': name + '.log',
+           'linux': {'resources': {'memory_limit_in_bytes': 256 << 20}, 'security_context': {'run_as_user': {'value': 7}} if name == 'user' else {}}}, sys.stdout)
+END2
+    echo "$T/$name.json"
+}
+steps() { # HANDLER
+    local pod a
+    mkdir -p "$T/logs/$1"
+    printf '{"metadata": {"name": "pod-%s", "namespace": "default", "uid": "u-%s", "attempt": 1}, "hostname": "host-%s", "log_directory": "%s", "linux": {}}' "$1" "$1" "$1" "$T/logs/$1" >"$T/pod.json"
+    pod=$(c runp --runtime "$1" "$T/pod.json")
+    step "runp, pods" Ready c pods
+    step "inspectp: an address" '"ip": "10\.211' c inspectp "$pod"
+    a=$(c create "$pod" "$(container web sh -c 'echo started; echo bad >&2; hostname; exec httpd -f -p 80 -h /www')" "$T/pod.json")
+    step "create, ps -a" Created c ps -a
+    step "start" . c start "$a"
+    step "ps" Running c ps
+    sleep 3
+    step "logs" started c logs "$a"
+    step "logs: stderr" bad c logs "$a"
+    step "logs --tail" "^host-$1" c logs --tail 1 "$a"
+    step "inspect: running" CONTAINER_RUNNING c inspect "$a"
+    step "exec -s" inside c exec -s "$a" echo inside
+    step "exec" inside c exec "$a" echo inside
+    step "exec: its exit status" 'exited with 3' sh -c "timeout 60 crictl --config '$T/crictl.yaml' exec -s $a sh -c 'exit 3' 2>&1 || true"
+    step "stats" "^$(printf %.13s "$a")" c stats "$a"
+    step "statsp" "pod-$1" c statsp
+    step "update" . c update --memory $((128 << 20)) "$a"
+    timeout 30 crictl --config "$T/crictl.yaml" port-forward "$pod" 18080:80 >"$T/pf" 2>&1 &
+    local forward=$!
+    sleep 2
+    step "port-forward" 'a page' sh -c 'timeout 20 busybox wget -q -O - http://127.0.0.1:18080/'
+    kill $forward
+    wait $forward 2>/dev/null
+    a=$(c create "$pod" "$(container user id)" "$T/pod.json") && c start "$a" >"$T/out" 2>&1
+    sleep 2
+    step "run_as_user" 'uid=7' c logs "$a"
+    step "an end of its own" Exited c ps -a
+    step "rm" . c rm "$a"
+    a=$(c create "$pod" "$(container stop sh -c 'trap "exit 9" TERM; while :; do sleep 0.2; done')" "$T/pod.json") && c start "$a" >"$T/out" 2>&1
+    sleep 3
+    step "stop" . c stop --timeout 10 "$a"
+    step "stop: the program's own status" '"exitCode": 9' c inspect "$a"
+    step "stopp" . c stopp "$pod"
+    step "rmp -f" . c rmp -f "$pod"
+    step "nothing is left" '^0$' sh -c "crictl --config '$T/crictl.yaml' ps -aq | wc -l"
+}
+for h in runc shelter; do steps $h >"$T/$h.steps" 2>"$T/$h.why"; done
+can() { grep -qxF "yes $2" "$T/$1.steps"; }
+while read -r name; do
+    if can shelter "$name"; then ok "$name"; elif can runc "$name"; then not_ok "$name: runc can, shelter-runtime cannot"; else skip "$name: not with runc either"; fi
+done < <(sed 's/^[a-z]* //' "$T/runc.steps")
+grep "^#" "$T/shelter.why"
+check "no instance is left" sh -c "[ -z \"\$(ls '$T/store/instances')\" ]"
+if [ "${CRITEST:-}" = all ] && command -v critest >/dev/null; then
+    for h in runc shelter; do
+        timeout -k 5 600 critest --runtime-endpoint "unix://$T/sock" --image-endpoint "unix://$T/sock" --runtime-handler $h \
+            --test-images-file "${CRITEST_IMAGES:-/dev/null}" --ginkgo.no-color --ginkgo.v >"$T/critest.$h" 2>&1
+        echo "# critest, $h: $(grep -E '^Ran |^(FAIL|SUCCESS)!' "$T/critest.$h" | tr '\n' ' ')"
+        grep -E '^  \[(FAIL|It)' "$T/critest.$h" | sort -u | head -n 60 | sed 's/^/#   /'
+    done
+fi
