@@ -68,9 +68,10 @@ int port_pages_fill(uint64_t addr, const void *const *sources, uint64_t count, i
  * what comes is given: no page is writable and executable on its way. 0 or -ENOMEM. */
 int port_pages_protect(uint64_t addr, uint64_t count, int old, int prot);
 
+#define PORT_RUNS_MAX 64u
+
 /* Gives pages back, whatever their rights; their contents are gone. 1 to PORT_RUNS_MAX runs, in any
  * order. */
-#define PORT_RUNS_MAX 64u
 void port_pages_remove(const struct sh_pages *runs, unsigned count);
 
 /* Brings the part of the LibOS that not every program needs (the agent and its crypto library, see

@@ -65,11 +65,11 @@ bool los_upgrade(void);
 enum lock_mode { MODE_NONE, MODE_SHARED, MODE_EXCLUSIVE };
 /* Likewise, and so to the call's end, also after a sleep. */
 bool los_alone(void);
-/* Does the caller share the big lock? Any thread. */
-/* Time, as those who share know it: each of them began at a time, and leaves. What was taken out of
- * everybody's sight at los_time() is nobody's any more when los_oldest(), which also moves the time
- * on, is later: all who may have seen it before have left. While the big lock is shared. */
+/* Time, as those who share know it: each share has the time at which it began. Any thread. */
 uint64_t los_time(void);
+/* Moves that time on, and says when the oldest share began that lasts. What nobody could find any
+ * more at a los_time() before that is not in use: all who may have found it have left. The caller
+ * has the big lock, either side: who shares is added and removed by those who are alone. */
 uint64_t los_oldest(void);
 /* Adds to a counter of references of something that cannot go while the big lock is shared; seen
  * when the caller's share ends, and not at all if it comes to 0 by then: so threads that pass by do
