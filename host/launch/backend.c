@@ -73,3 +73,17 @@ int sh_predict_image(const struct sh_image *image, const struct sh_predict *what
     int r = sh_backend_find(what->tee, image->dir_fd, &backend, err);
     return r ? r : backend->predict(backend, image, what, result, err);
 }
+
+void sh_launch_data(const struct sh_launch_spec *spec, struct sh_strings *files)
+{
+    struct sh_data_file data;
+    for (size_t i = 0; sh_image_data(&spec->image->manifest, i, &data); i++) {
+        size_t n = strlen(data.own), k = 0, count = spec->data ? spec->data->count : 0;
+        while (k < count && (strncmp(spec->data->v[k], data.own, n) || spec->data->v[k][n] != '='))
+            k++;
+        if (k < count)
+            sh_strings_add(files, spec->data->v[k] + n + 1);
+        else
+            sh_strings_addf(files, "%s/%s", spec->image->path, data.name);
+    }
+}

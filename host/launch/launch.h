@@ -84,6 +84,7 @@ struct sh_launch_spec {
     size_t mount_count;
     const struct sh_strings
         *volumes; /* NAME=FILE or NAME=ro:FILE, as the image counts its volumes; or NULL */
+    const struct sh_strings *data; /* NAME=FILE of sets of data that lie elsewhere; or NULL */
     struct sh_volume_disk
         volume_disks[SH_VOLUMES_MAX]; /* opened and locked by the supervisor, before
                                        * `command`; the child inherits them */
@@ -201,6 +202,9 @@ struct sh_backend {
  * `image_fd`: the folder of the image that is to run, which decides too; -1: none. */
 int sh_backend_find(const char *name, int image_fd, const struct sh_backend **backend,
                     struct sh_error *err);
+
+/* The files of the image's data in their order: where `data` says, else in the image's folder. */
+void sh_launch_data(const struct sh_launch_spec *spec, struct sh_strings *files);
 
 /* The table: NULL behind the last. */
 const struct sh_backend *sh_backend_at(size_t index);

@@ -55,6 +55,7 @@ struct sh_instance_config {
     struct sh_mount *mounts;
     size_t mount_count;
     struct sh_strings volumes; /* NAME=FILE */
+    struct sh_strings data;    /* NAME=FILE: sets of data that do not lie in the image's folder */
     char launch_digest[97];    /* hex */
 };
 void sh_instance_config_free(struct sh_instance_config *config);

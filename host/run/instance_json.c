@@ -26,7 +26,16 @@ void sh_instance_config_free(struct sh_instance_config *c)
     }
     free(c->mounts);
     sh_strings_free(&c->volumes);
+    sh_strings_free(&c->data);
     *c = (struct sh_instance_config){0};
+}
+
+/* NAME=FILE, each. */
+static void add_files(cJSON *root, const char *name, const struct sh_strings *files)
+{
+    cJSON *list = cJSON_AddArrayToObject(root, name);
+    for (size_t i = 0; i < files->count; i++)
+        cJSON_AddItemToArray(list, cJSON_CreateString(files->v[i]));
 }
 
 static char *print_and_delete(cJSON *root)
@@ -68,9 +77,8 @@ void sh_instance_add_lists(cJSON *root, const struct sh_instance_config *c)
         cJSON_AddBoolToObject(mount, "untrusted", true); /* the host reads and changes it at will */
         cJSON_AddItemToArray(list, mount);
     }
-    list = cJSON_AddArrayToObject(root, "volumes");
-    for (size_t i = 0; i < c->volumes.count; i++)
-        cJSON_AddItemToArray(list, cJSON_CreateString(c->volumes.v[i]));
+    add_files(root, "volumes", &c->volumes);
+    add_files(root, "data", &c->data);
 }
 
 char *sh_instance_config_text(const struct sh_instance_config *c)
@@ -149,6 +157,18 @@ static void copy_text(struct reader *r, char *out, size_t out_size, const char *
     out[n] = 0;
 }
 
+static void read_files(struct reader *r, const char *name, struct sh_strings *files)
+{
+    const cJSON *item, *list = cJSON_GetObjectItemCaseSensitive(r->object, name);
+    cJSON_ArrayForEach(item, list)
+    {
+        if (cJSON_IsString(item) && strchr(item->valuestring, '='))
+            sh_strings_add(files, item->valuestring);
+        else
+            r->failed = true;
+    }
+}
+
 static void parse_lists(struct reader *r, struct sh_instance_config *c)
 {
     const cJSON *item, *list = sv_json_get(r->object, "command");
@@ -159,14 +179,8 @@ static void parse_lists(struct reader *r, struct sh_instance_config *c)
         else
             r->failed = true;
     }
-    list = cJSON_GetObjectItemCaseSensitive(r->object, "volumes");
-    cJSON_ArrayForEach(item, list)
-    {
-        if (cJSON_IsString(item) && strchr(item->valuestring, '='))
-            sh_strings_add(&c->volumes, item->valuestring);
-        else
-            r->failed = true;
-    }
+    read_files(r, "volumes", &c->volumes);
+    read_files(r, "data", &c->data);
     list = cJSON_GetObjectItemCaseSensitive(r->object, "ports");
     c->ports = sh_alloc(sizeof(*c->ports) * (size_t)(cJSON_GetArraySize(list) + 1));
     cJSON_ArrayForEach(item, list)

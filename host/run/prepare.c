@@ -173,7 +173,8 @@ static int describe_launch(const struct sh_run_options *o, const struct sh_setti
 
 /* The rest of the instance's config: as it will be inside. */
 static int describe_effect(const struct sh_run_options *o, const struct sh_settings *s,
-                           struct sh_instance_config *c, struct sh_error *err)
+                           const struct sh_manifest *m, struct sh_instance_config *c,
+                           struct sh_error *err)
 {
     if (!s->args.count)
         return sh_fail(err, -EINVAL, "the image has no command; give one: shelter run %s COMMAND",
@@ -192,7 +193,7 @@ static int describe_effect(const struct sh_run_options *o, const struct sh_setti
     c->stop_signal = s->stop_signal;
     c->requests = s->requests;
     c->signals = s->signals;
-    int r = sh_volumes_match(s, &o->volumes, &c->volumes, err);
+    int r = sh_volumes_match(s, m, &o->volumes, c, err);
     return r ? r : check_outputs(o, s->requests, err);
 }
 
@@ -216,6 +217,7 @@ static int describe_spec(struct sh_prepared *p, const struct sh_backend *backend
         .mounts = c->mounts,
         .mount_count = c->mount_count,
         .volumes = &c->volumes,
+        .data = &c->data,
         .boot = c->boot,
         .firmware = c->firmware,
         .channel_fd = -1,
@@ -248,6 +250,7 @@ static void name_instance(struct sh_prepared *p)
     p->spec.name = c->name;
     p->spec.mounts = c->mounts;
     p->spec.volumes = &c->volumes;
+    p->spec.data = &c->data;
     p->spec.firmware = c->firmware;
 }
 
@@ -289,7 +292,7 @@ static int describe_all(struct sh_prepared *p, const struct sh_run_options *o,
     if (!r)
         r = describe_instance(o, c, err);
     if (!r)
-        r = describe_effect(o, &s, c, err);
+        r = describe_effect(o, &s, m, c, err);
     if (!r && broker)
         c->broker = sh_strdup(broker);
     sh_launch_free(&l);

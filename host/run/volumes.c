@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Files of volumes (-v NAME:FILE).
+// Files of volumes and of data (-v NAME:FILE).
 #include "host/run/volumes.h"
 
 #include <errno.h>
@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "host/run/instance.h"
 #include "host/store/volume_file.h"
 #include "lib/settings.h"
 
@@ -81,24 +82,63 @@ static int make_file(const struct sh_volume *v, const char *file, struct sh_erro
     return 0;
 }
 
-int sh_volumes_match(const struct sh_settings *s, const struct sh_strings *given,
-                     struct sh_strings *out, struct sh_error *err)
+/* The number among `given` of the file for `name`; given->count: there is none. */
+static size_t find_given(const struct sh_strings *given, const char *name, size_t n)
+{
+    size_t k = 0;
+    while (k < given->count && (strncmp(given->v[k], name, n) || given->v[k][n] != '='))
+        k++;
+    return k;
+}
+
+/* Sets of data are in the image's folder, or where -v says. */
+static int match_data(const struct sh_manifest *m, const struct sh_strings *given,
+                      struct sh_strings *out, struct sh_error *err)
+{
+    struct sh_data_file data;
+    struct stat st;
+    for (size_t i = 0; sh_image_data(m, i, &data); i++) {
+        size_t k = find_given(given, data.own, strlen(data.own));
+        if (k == given->count)
+            continue;
+        const char *file = strchr(given->v[k], '=') + 1;
+        if (stat(file, &st))
+            return sh_fail_errno(err, -errno, "the file %s of the data %s cannot be opened", file,
+                                 data.own);
+        if (S_ISREG(st.st_mode) && (uint64_t)st.st_size < data.size)
+            return sh_fail(err, -EINVAL,
+                           "%s is not the data %s, which has %llu bytes; bring data-%s.img of "
+                           "the image as it was built",
+                           file, data.own, (unsigned long long)data.size, data.own);
+        sh_strings_add(out, given->v[k]);
+    }
+    return 0;
+}
+
+int sh_volumes_match(const struct sh_settings *s, const struct sh_manifest *m,
+                     const struct sh_strings *given, struct sh_instance_config *c,
+                     struct sh_error *err)
 {
     for (size_t i = 0; i < s->volume_count; i++) {
         const struct sh_volume *v = &s->volumes[i];
-        size_t n = strlen(v->name), k = 0;
-        while (k < given->count && (strncmp(given->v[k], v->name, n) || given->v[k][n] != '='))
-            k++;
+        size_t n = strlen(v->name), k = find_given(given, v->name, n);
         if (k == given->count)
             return sh_fail(err, -EINVAL, "the image has a volume %s; name its file: -v %s:FILE",
                            v->name, v->name);
         int r = make_file(v, given->v[k] + n + 1, err);
         if (r)
             return r;
-        sh_strings_addf(out, "%s=%s%s", v->name, v->read_only ? "ro:" : "", given->v[k] + n + 1);
+        sh_strings_addf(&c->volumes, "%s=%s%s", v->name, v->read_only ? "ro:" : "",
+                        given->v[k] + n + 1);
     }
-    if (out->count < given->count)
-        return sh_fail(err, -EINVAL, "the image has %zu volumes, and -v names %zu", out->count,
-                       given->count);
-    return 0;
+    int r = match_data(m, given, &c->data, err);
+    for (size_t k = 0; !r && k < given->count; k++) {
+        size_t n = strcspn(given->v[k], "=");
+        if (find_given(&c->volumes, given->v[k], n) == c->volumes.count &&
+            find_given(&c->data, given->v[k], n) == c->data.count)
+            r = sh_fail(err, -EINVAL,
+                        "-v %.*s: the image has neither a volume nor data of this name", (int)n,
+                        given->v[k]);
+    }
+    return r;
 }

@@ -184,7 +184,8 @@ bool sh_image_data(const struct sh_manifest *m, size_t i, struct sh_data_file *o
     if (!v.data)
         return false;
     *out = (struct sh_data_file){.size = sh_le64(v.data + 32), .root = v.data};
-    snprintf(out->name, sizeof(out->name), "data-%.*s.img", (int)sh_le32(v.data + 40),
+    snprintf(out->own, sizeof(out->own), "%.*s", (int)sh_le32(v.data + 40),
              (const char *)v.data + 44);
+    snprintf(out->name, sizeof(out->name), "data-%s.img", out->own);
     return true;
 }

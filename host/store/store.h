@@ -56,6 +56,7 @@ void sh_image_close(struct sh_image *image);
 /* A file in its folder that has data (SH_TAG_DATA). */
 struct sh_data_file {
     char name[SH_VOLUME_NAME_MAX + 16]; /* "data-NAME.img" */
+    char own[SH_VOLUME_NAME_MAX + 1];   /* NAME */
     uint64_t size;                      /* bytes before its hash tree */
     const uint8_t *root;                /* in the manifest */
 };

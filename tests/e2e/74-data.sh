@@ -111,6 +111,31 @@ cert"
 done
 cp "$T/good" "$image/data-model.img"
 
+# --- a copy that lies elsewhere: run -v NAME:FILE ---
+mv "$image/data-model.img" "$T/elsewhere.img"
+chmod 755 "$T"
+chmod 644 "$T/elsewhere.img"
+hash='/bin/busybox sha256sum </srv/model/weights; /bin/busybox cat /etc/tls/ca.pem'
+for tee in $tees; do
+    status "$tee: data from another place" 0 sh -c "echo '$hash' | '$SHELTER' run --rm --tee $tee -m 256M -v 'model:$T/elsewhere.img' data"
+    same "$tee: ... is that of the image" "$(cat "$T/out")" "$sum  -
+cert"
+    cp "$T/elsewhere.img" "$T/wrong.img"
+    printf '\377\377' | dd of="$T/wrong.img" bs=1 seek=1030 conv=notrunc status=none
+    status "$tee: other data in that place: it does not start" 125 sh -c "echo true | '$SHELTER' run --rm --tee $tee -m 256M -v 'model:$T/wrong.img' data"
+    check "$tee: ... told" grep -q "data model" "$T/err"
+    status "$tee: the other set's file" 125 sh -c "echo true | '$SHELTER' run --rm --tee $tee -m 256M -v 'model:$image/data-certs.img' data"
+done
+status "a detached one keeps it over a restart" 0 sh -c "'$SHELTER' run -d --name kept --tee sgx-sim -m 256M -v 'model:$T/elsewhere.img' data /bin/busybox sleep 100 && '$SHELTER' ps --json"
+check "... inspect shows where it lies" sh -c "'$SHELTER' inspect --json kept | grep -q 'model=$T/elsewhere.img'"
+"$SHELTER" rm -f kept >/dev/null 2>&1
+status "no such file" 125 "$SHELTER" run --rm --tee sgx-sim -v "model:$T/none.img" data
+one_line "... told" "the file $T/none.img of the data model cannot be opened"
+status "no set of this name" 125 "$SHELTER" run --rm --tee sgx-sim -v "models:$T/elsewhere.img" data
+one_line "... told" "models: the image has neither a volume nor data of this name"
+status "twice" 125 "$SHELTER" run --rm --tee sgx-sim -v "model:$T/elsewhere.img" -v "model:$T/good" data
+mv "$T/elsewhere.img" "$image/data-model.img"
+
 # --- save and load, shelter.toml, what is refused ---
 status "save" 0 "$SHELTER" save -o "$T/saved.tar" data
 status "rmi" 0 "$SHELTER" rmi -f data
@@ -142,6 +167,8 @@ refused "write FOLDER:/PATH" --data "$T/model:/proc/x"
 refused "write FOLDER:/PATH" --data "$T/model:/a/../b"
 refused "write FOLDER:/PATH" --data "$T/model:/a:name=b/c"
 refused "two sets of data" --data "$T/model:/a/x" --data "$T/certs:/b/x"
+openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 2>/dev/null | openssl pkey -pubout -out "$T/key.pem"
+refused "run -v could mean both" --data "$T/certs:/a:name=same" --broker-key "$T/key.pem" --volume same:/b:key=kbs:///a/b/c
 refused "none" --data "$T/none:/a"
 many=()
 for i in 1 2 3 4 5 6 7 8 9; do many+=(--data "$T/certs:/d$i"); done

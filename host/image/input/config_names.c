@@ -251,6 +251,7 @@ static char *next_word(char **at)
     return word;
 }
 
+#define BOTH "a volume and a set of data have the name %s; run -v could mean both"
 static int add_volume(struct sh_config *c, const struct sh_config_volume *v, const char *key,
                       struct sh_error *err)
 {
@@ -259,6 +260,9 @@ static int add_volume(struct sh_config *c, const struct sh_config_volume *v, con
         if (!strcmp(c->volumes[i].name, v->name) || !strcmp(c->volumes[i].path, v->path))
             return sh_fail(err, -EEXIST, "two volumes have the name %s or the place %s", v->name,
                            v->path);
+    for (size_t i = 0; i < c->data_count; i++)
+        if (!strcmp(c->data[i].name, v->name))
+            return sh_fail(err, -EEXIST, BOTH, v->name);
     if (c->volume_count == SH_VOLUMES_MAX)
         return sh_fail(err, -E2BIG, "an image has at most %u volumes", SH_VOLUMES_MAX);
     int r = sh_config_secret(c, secret, err);
@@ -298,6 +302,9 @@ static int add_data(struct sh_config *c, const char *folder, const char *path, c
                            "two sets of data have the name %s or the place %s; give names with "
                            ":name=NAME",
                            name, path);
+    for (size_t i = 0; i < c->volume_count; i++)
+        if (!strcmp(c->volumes[i].name, name))
+            return sh_fail(err, -EEXIST, BOTH, name);
     if (c->data_count == SH_DATA_MAX)
         return sh_fail(err, -E2BIG, "an image has at most %u sets of data", SH_DATA_MAX);
     c->data = sh_realloc_array(c->data, c->data_count + 1, sizeof(*c->data));

@@ -72,9 +72,11 @@ static int command(const struct sh_launch_spec *spec, struct sh_strings *argv, s
     add_ports(spec, argv);
     for (size_t i = 0; i < spec->volume_disk_count; i++)
         sh_strings_addf(argv, "--volume=%d", spec->volume_disks[i].fd);
-    struct sh_data_file data;
-    for (size_t i = 0; sh_image_data(&spec->image->manifest, i, &data); i++)
-        sh_strings_addf(argv, "--data=%s/%s", image, data.name);
+    struct sh_strings data = {0};
+    sh_launch_data(spec, &data);
+    for (size_t i = 0; i < data.count; i++)
+        sh_strings_addf(argv, "--data=%s", data.v[i]);
+    sh_strings_free(&data);
     if (spec->publish_all)
         sh_strings_add(argv, "--publish-all");
     if (spec->resolver)

@@ -33,9 +33,7 @@ void sh_qemu_config_init(struct sh_qemu_config *c, const struct sh_launch_spec *
         .sim_tee = sh_format("%s/" SH_STORE_SIM_TEE, spec->store_path),
         .firmware = spec->firmware,
     };
-    struct sh_data_file data;
-    for (size_t i = 0; sh_image_data(&spec->image->manifest, i, &data); i++)
-        sh_strings_addf(&c->data, "%s/%s", image, data.name);
+    sh_launch_data(spec, &c->data);
 }
 
 void sh_qemu_config_free(struct sh_qemu_config *c)
