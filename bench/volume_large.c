@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "host/store/volume_owner.h"
 #include "trusted/volume/crypt.h"
 #include "trusted/volume/volume.h"
 

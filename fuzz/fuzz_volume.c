@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "fuzz/no_cipher.h"
+#include "host/store/volume_owner.h"
 #include "trusted/volume/internal.h"
 
 #define BLOCKS 4096u

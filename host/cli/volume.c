@@ -11,6 +11,7 @@
 
 #include "host/cli/cli.h"
 #include "host/store/volume_file.h"
+#include "host/store/volume_owner.h"
 
 static int end_command(struct sh_volume_file *f, int r, struct sh_error *err)
 {

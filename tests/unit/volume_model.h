@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 
+#include "host/store/volume_owner.h"
 #include "tests/unit/volume_sim.h"
 
 #define DIFFER (-10000 - __LINE__) /* what volume and model say; the line */

@@ -43,7 +43,7 @@ LIBOS_OBJ := $(patsubst %.c,$(B)/libos/%.o,$(filter-out $(LIBOS_LAZY_SRC),$(LIBO
     $(LIBOS_LIB:%.c=$(B)/libos/%.o) $(B)/libos/trusted/libos/entry/entry.o \
     $(B)/libos/trusted/libos/entry/fast.o $(B)/libos/trusted/libos/base/sha256.o \
     $(B)/libos/trusted/libos/agent/enter.o $(B)/libos/trusted/agent/request.o $(B)/libos/lazy.o \
-    $(filter-out %/check.o,$(VOLUME_SRC:%.c=$(B)/libos/%.o)) $(VOLUME_CIPHER)
+    $(VOLUME_SRC:%.c=$(B)/libos/%.o) $(VOLUME_CIPHER)
 
 # The program of `shelter cp`, which the enclave carries in its lazy part.
 LIBOS_COPY := $(B)/libos/trusted/libos/agent/copy.o
@@ -119,7 +119,7 @@ all: $(B)/base/enclave
 
 # How deep its stacks get: the compiler's call graphs, made beside the objects, since ccache keeps none.
 LIBOS_STACK_SRC := $(sort $(LIBOS_CORE) $(LIBOS_LAZY_SRC)) $(wildcard trusted/libos/port_sgx/*.c) $(LIBOS_LIB) trusted/agent/request.c \
-    $(filter-out %/check.c,$(VOLUME_SRC))
+    $(VOLUME_SRC)
 $(B)/stack/%.ci: %.c trusted/libos/module.mk
 	@mkdir -p $(@D)
 	$(call say,STACK,$<)

@@ -26,6 +26,12 @@ static int begin_read(struct volume *v)
     return v->failed;
 }
 
+static int read_inode(struct volume *v, uint64_t ino, struct disk_inode **out)
+{
+    int r = begin_read(v);
+    return r ? r : ino_get(v, ino, out, NULL);
+}
+
 int volume_lookup(struct volume *v, uint64_t dir, struct volume_name name, uint64_t *ino)
 {
     uint32_t type;
@@ -38,9 +44,7 @@ int volume_lookup(struct volume *v, uint64_t dir, struct volume_name name, uint6
 int volume_stat(struct volume *v, uint64_t ino, struct volume_stat *out)
 {
     struct disk_inode *i;
-    int r = begin_read(v);
-    if (!r)
-        r = ino_get(v, ino, &i, NULL);
+    int r = read_inode(v, ino, &i);
     if (!r && !i->mode)
         r = -ENOENT;
     if (r)
@@ -113,9 +117,7 @@ int volume_forget(struct volume *v, uint64_t ino)
 {
     struct op op = {.type = OP_FORGET, .a = {ino}};
     struct disk_inode *i;
-    int r = begin_read(v);
-    if (!r)
-        r = ino_get(v, ino, &i, NULL);
+    int r = read_inode(v, ino, &i);
     return r || !i->mode || i->nlink || ino <= INO_ORPHANS || ino == v->super.delta_ino
                ? r
                : run_now(v, &op);
@@ -130,9 +132,7 @@ int volume_list(struct volume *v, uint64_t dir, volume_each *each_name, void *ar
 long volume_readlink(struct volume *v, uint64_t ino, char *buf, size_t size)
 {
     struct disk_inode *i;
-    int r = begin_read(v);
-    if (!r)
-        r = ino_get(v, ino, &i, NULL);
+    int r = read_inode(v, ino, &i);
     if (!r && (i->mode & TYPE_MASK) != TYPE_LINK)
         r = -EINVAL;
     return r ? r : ino_read(v, ino, 0, buf, size);
@@ -141,9 +141,7 @@ long volume_readlink(struct volume *v, uint64_t ino, char *buf, size_t size)
 long volume_read(struct volume *v, uint64_t ino, uint64_t offset, void *buf, size_t size)
 {
     struct disk_inode *i;
-    int r = begin_read(v);
-    if (!r)
-        r = ino_get(v, ino, &i, NULL);
+    int r = read_inode(v, ino, &i);
     if (!r && (i->mode & TYPE_MASK) != TYPE_FILE)
         r = (i->mode & TYPE_MASK) == TYPE_DIR ? -EISDIR : -EINVAL;
     return r ? r : ino_read(v, ino, offset, buf, size);
@@ -167,9 +165,7 @@ int64_t volume_seek(struct volume *v, uint64_t ino, uint64_t offset, bool hole)
 {
     struct disk_inode *i;
     uint64_t index;
-    int r = begin_read(v);
-    if (!r)
-        r = ino_get(v, ino, &i, NULL);
+    int r = read_inode(v, ino, &i);
     if (r || offset >= i->size)
         return r ? r : -ENXIO;
     uint64_t size = i->size;

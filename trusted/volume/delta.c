@@ -4,7 +4,7 @@
 #include "trusted/volume/internal.h"
 
 #define RECORD sizeof(struct delta_record)
-#define BATCH (BLOCK_SIZE / RECORD)
+#define BATCH (VOLUME_WRITE_MAX / RECORD)
 
 static int make_file(struct volume *v)
 {
@@ -19,12 +19,13 @@ static int make_file(struct volume *v)
     return 0;
 }
 
-static int append_records(struct volume *v, const struct delta_record *records, uint32_t count)
+static int append_records(struct volume *v, uint32_t count)
 {
     struct super *s = &v->super;
     v->step++;
-    int r =
-        count ? ino_write(v, s->delta_ino, s->delta_records * RECORD, records, count * RECORD) : 0;
+    int r = count
+                ? ino_write(v, s->delta_ino, s->delta_records * RECORD, v->pending, count * RECORD)
+                : 0;
     s->delta_records += count;
     return r ? r : tree_write_back(v, false);
 }
@@ -32,7 +33,7 @@ static int append_records(struct volume *v, const struct delta_record *records, 
 int delta_save(struct volume *v, bool last)
 {
     struct super *s = &v->super;
-    struct delta_record batch[BATCH];
+    struct delta_record *batch = (struct delta_record *)v->pending; /* which a commit empties */
     uint32_t count = 0;
     bool anew = s->delta_records + v->delta_count > (last ? v->delta_live : 2 * v->delta_room);
     int r = v->delta_count && !s->delta_ino ? make_file(v) : 0;
@@ -46,12 +47,12 @@ int delta_save(struct volume *v, bool last)
             continue;
         batch[count++] = d->record;
         if (count == BATCH) {
-            r = append_records(v, batch, count);
+            r = append_records(v, count);
             count = 0;
         }
     }
     if (!r)
-        r = append_records(v, batch, count);
+        r = append_records(v, count);
     s->features = (s->features & ~FEATURE_DELTAS) | (s->delta_records ? FEATURE_DELTAS : 0);
     return r ? r : tree_write_back(v, true);
 }

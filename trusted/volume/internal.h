@@ -61,7 +61,8 @@ struct delta {
 struct volume {
     struct volume_disk disk;
     struct super super;
-    struct disk_root root; /* how the key is wrapped; room for the next record */
+    /* How the key is wrapped; room for the next record, which disks write as it lies here. */
+    struct disk_root root __attribute__((aligned(BLOCK_SIZE)));
     struct volume_state found, now;
     size_t memory_size;
     uint8_t master[CRYPT_KEY_SIZE];
@@ -129,8 +130,6 @@ bool node_is_content(const struct node *n);
 struct node *node_find(struct volume *v, uint64_t ino, unsigned level, uint64_t index);
 /* Of zeros, not dirty; NULL: none can be taken. It must not be there. */
 struct node *node_add(struct volume *v, uint64_t ino, unsigned level, uint64_t index);
-/* All clean nodes; there are only those, and no bitmap of a commit before. */
-void node_forget(struct volume *v);
 void node_drop(struct volume *v, struct node *n);
 void node_set_dirty(struct volume *v, struct node *n, struct node *parent);
 void node_set_clean(struct volume *v, struct node *n);

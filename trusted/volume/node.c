@@ -112,14 +112,6 @@ void node_drop(struct volume *v, struct node *n)
     list_add(&v->unused, &n->list);
 }
 
-void node_forget(struct volume *v)
-{
-    while (v->content.next != &v->content)
-        node_drop(v, (struct node *)v->content.next);
-    while (v->other.next != &v->other)
-        node_drop(v, (struct node *)v->other.next);
-}
-
 /* Nodes of this step stand at the list's end. */
 static struct node *oldest_of(struct volume *v, struct list_node *l)
 {

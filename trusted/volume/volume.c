@@ -266,11 +266,6 @@ void volume_state(const struct volume *v, struct volume_state *out)
     *out = v->now;
 }
 
-void volume_found(const struct volume *v, struct volume_state *out)
-{
-    *out = v->found;
-}
-
 void volume_anchored(struct volume *v, const struct volume_state *state)
 {
     v->super.anchored_sequence = state->sequence;
@@ -316,13 +311,4 @@ int volume_grow(struct volume *v, uint64_t blocks)
     s->free += s->blocks - map_fixed(s) - before;
     map_init(v);
     return volume_commit(v);
-}
-
-int volume_rekey(struct volume *v, const uint8_t key[VOLUME_KEY_SIZE])
-{
-    int r = v->read_only ? -EROFS : root_wrap(v, key);
-    /* Both records, so that none is left that the old key opens. */
-    for (int i = 0; i < 2 && !r; i++)
-        r = volume_commit(v);
-    return r;
 }

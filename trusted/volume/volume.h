@@ -141,8 +141,6 @@ int volume_commit(struct volume *v);
 uint64_t volume_pending(const struct volume *v);
 /* What is on the disk now, for the anchor: acknowledged by a flush, so never more than survives. */
 void volume_state(const struct volume *v, struct volume_state *out);
-/* As the volume was found by volume_open, before anything was written. */
-void volume_found(const struct volume *v, struct volume_state *out);
 /* The anchor has this state: the next root record says so. *state is copied. */
 void volume_anchored(struct volume *v, const struct volume_state *state);
 
@@ -164,9 +162,6 @@ uint64_t volume_blocks(const struct volume *v);
 /* Grows to `blocks` in all, which the disk has already. 0 (also where there is nothing to do);
  * -EINVAL: fewer than it has, or more than the disk; -EIO. Not for a read-only volume. */
 int volume_grow(struct volume *v, uint64_t blocks);
-/* From now on another key opens it, which is copied. Nothing but the root records is written. 0;
- * -EROFS; -EIO: either key may be the one that opens it. */
-int volume_rekey(struct volume *v, const uint8_t key[VOLUME_KEY_SIZE]);
 
 /* --- files and names ---
  * Errors: -EIO: a block is not the one that was written last, or the volume refuses; of what
@@ -269,10 +264,5 @@ int volume_xattr_remove(struct volume *v, uint64_t ino, struct volume_name name)
 /* Bytes of all names with their NULs, as listxattr(2) gives them; `size` 0 only asks. -ERANGE,
  * -ENOENT. */
 long volume_xattr_list(struct volume *v, uint64_t ino, char *buf, size_t size);
-
-/* Commits first, unless read only; then reads all that is in use and looks whether it fits
- * together: tags, counts, names, map. Calls `say`, which must not call the volume, with a sentence
- * for each fault. How many there are, or -EIO: the volume refuses. */
-long volume_check(struct volume *v, void (*say)(void *arg, const char *text), void *arg);
 
 #endif

@@ -13,9 +13,6 @@
 #include "trusted/guest/volume/server.h"
 
 #define BLOCK 4096u
-#define BOUNCE_BLOCKS 16u
-
-static uint8_t bounce[BOUNCE_BLOCKS * BLOCK] __attribute__((aligned(BLOCK)));
 
 static int move_bytes(int fd, void *in, const void *out, size_t size, off_t at)
 {
@@ -33,31 +30,17 @@ static int move_bytes(int fd, void *in, const void *out, size_t size, off_t at)
     return 0;
 }
 
-/* O_DIRECT wants aligned memory. */
+/* The volume's own memory is aligned, as O_DIRECT wants it. */
 static int read_blocks(void *ctx, uint64_t block, void *buf, uint32_t count)
 {
-    int fd = ((struct server *)ctx)->disk_fd, r = 0;
-    if ((uintptr_t)buf % 512 == 0)
-        return move_bytes(fd, buf, NULL, (size_t)count * BLOCK, (off_t)(block * BLOCK));
-    for (uint32_t n; !r && count; block += n, count -= n, buf = (uint8_t *)buf + n * BLOCK) {
-        n = count < BOUNCE_BLOCKS ? count : BOUNCE_BLOCKS;
-        r = move_bytes(fd, bounce, NULL, n * BLOCK, (off_t)(block * BLOCK));
-        memcpy(buf, bounce, n * BLOCK);
-    }
-    return r;
+    return move_bytes(((struct server *)ctx)->disk_fd, buf, NULL, (size_t)count * BLOCK,
+                      (off_t)(block * BLOCK));
 }
 
 static int write_blocks(void *ctx, uint64_t block, const void *buf, uint32_t count)
 {
-    int fd = ((struct server *)ctx)->disk_fd, r = 0;
-    if ((uintptr_t)buf % 512 == 0)
-        return move_bytes(fd, NULL, buf, (size_t)count * BLOCK, (off_t)(block * BLOCK));
-    for (uint32_t n; !r && count; block += n, count -= n, buf = (const uint8_t *)buf + n * BLOCK) {
-        n = count < BOUNCE_BLOCKS ? count : BOUNCE_BLOCKS;
-        memcpy(bounce, buf, n * BLOCK);
-        r = move_bytes(fd, NULL, bounce, n * BLOCK, (off_t)(block * BLOCK));
-    }
-    return r;
+    return move_bytes(((struct server *)ctx)->disk_fd, NULL, buf, (size_t)count * BLOCK,
+                      (off_t)(block * BLOCK));
 }
 
 static int flush_blocks(void *ctx)

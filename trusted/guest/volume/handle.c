@@ -78,11 +78,6 @@ static long forget_many(struct server *s, const struct request *q)
     return NO_ANSWER;
 }
 
-static long get_attr(struct server *s, const struct request *q)
-{
-    return answer_attr(s, q);
-}
-
 /* What a write by somebody without the right to it takes away. */
 static int drop_privileges(struct server *s, uint64_t ino)
 {
@@ -292,26 +287,28 @@ static long ask_sync(struct server *s, const struct request *q)
     return NO_ANSWER;
 }
 
+/* A value, or how large it is where the kernel has no room for it. */
+static long answer_value(const struct request *q, long n)
+{
+    if (n < 0 || ((const struct fuse_getxattr_in *)q->arg)->size)
+        return n;
+    *(struct fuse_getxattr_out *)q->out = (struct fuse_getxattr_out){.size = (uint32_t)n};
+    return sizeof(struct fuse_getxattr_out);
+}
+
 static long get_xattr(struct server *s, const struct request *q)
 {
     const struct fuse_getxattr_in *in = (const void *)q->arg;
     uint32_t room = in->size < SERVER_DATA_MAX ? in->size : SERVER_DATA_MAX;
-    long n = volume_xattr_get(s->v, q->node, text_at(q, sizeof(*in), NULL), q->out, room);
-    if (n < 0 || in->size)
-        return n;
-    *(struct fuse_getxattr_out *)q->out = (struct fuse_getxattr_out){.size = (uint32_t)n};
-    return sizeof(struct fuse_getxattr_out);
+    return answer_value(
+        q, volume_xattr_get(s->v, q->node, text_at(q, sizeof(*in), NULL), q->out, room));
 }
 
 static long list_xattr(struct server *s, const struct request *q)
 {
     const struct fuse_getxattr_in *in = (const void *)q->arg;
     uint32_t room = in->size < SERVER_DATA_MAX ? in->size : SERVER_DATA_MAX;
-    long n = volume_xattr_list(s->v, q->node, q->out, room);
-    if (n < 0 || in->size)
-        return n;
-    *(struct fuse_getxattr_out *)q->out = (struct fuse_getxattr_out){.size = (uint32_t)n};
-    return sizeof(struct fuse_getxattr_out);
+    return answer_value(q, volume_xattr_list(s->v, q->node, q->out, room));
 }
 
 /* ACLs are the LibOS's neither. */
@@ -424,7 +421,7 @@ static const struct {
 } table[] = {
     [FUSE_LOOKUP] = {look_up, 1, false},
     [FUSE_FORGET] = {forget_one, sizeof(struct fuse_forget_in), false},
-    [FUSE_GETATTR] = {get_attr, 0, false},
+    [FUSE_GETATTR] = {answer_attr, 0, false},
     [FUSE_SETATTR] = {set_attr, sizeof(struct fuse_setattr_in), true},
     [FUSE_READLINK] = {read_link, 0, false},
     [FUSE_SYMLINK] = {make_link, 2, true},

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads all that is in use and looks whether it fits together. Of names and inodes the sums are
-// compared, so that it needs no memory for each.
+// What only a volume's owner does. Of names and inodes the check compares sums, so that it needs no
+// memory for each.
+#include "host/store/volume_owner.h"
+
 #include "trusted/volume/internal.h"
 
 struct checking {
@@ -136,6 +138,15 @@ static uint64_t in_use(struct checking *c)
     return count - map_fixed(&v->super);
 }
 
+/* Of nodes there are only clean ones, and no bitmap of a commit before. */
+static void forget_nodes(struct volume *v)
+{
+    while (v->content.next != &v->content)
+        node_drop(v, (struct node *)v->content.next);
+    while (v->other.next != &v->other)
+        node_drop(v, (struct node *)v->other.next);
+}
+
 long volume_check(struct volume *v, void (*say)(void *arg, const char *text), void *arg)
 {
     struct checking c = {.v = v, .say = say, .arg = arg};
@@ -146,7 +157,7 @@ long volume_check(struct volume *v, void (*say)(void *arg, const char *text), vo
     int r = v->read_only ? 0 : volume_commit(v);
     if (r)
         return r;
-    node_forget(v);
+    forget_nodes(v);
     for (uint64_t at = 0; at * INODES < v->super.inodes; before = at++)
         visit_block(&c, INO_TABLE, v->super.inode_levels, at, before);
     for (uint64_t ino = INO_ROOT; ino < v->super.inodes; ino++)
@@ -161,4 +172,13 @@ long volume_check(struct volume *v, void (*say)(void *arg, const char *text), vo
     if (used + v->super.free + map_fixed(&v->super) != v->super.blocks)
         report_fault(&c, "the count of free blocks is wrong");
     return c.faults;
+}
+
+int volume_rekey(struct volume *v, const uint8_t key[VOLUME_KEY_SIZE])
+{
+    int r = v->read_only ? -EROFS : root_wrap(v, key);
+    /* Both records, so that none is left that the old key opens. */
+    for (int i = 0; i < 2 && !r; i++)
+        r = volume_commit(v);
+    return r;
 }
