@@ -101,4 +101,6 @@ for v in "data:/data" "data:/data:$key/data:freshness=none" "data:/data:$key/dat
     status "not built: $v" 125 "$SHELTER" build -q -t bad --broker-key "$T/key.pem" --volume "$v" -f "$B"
 done
 status "no broker's key" 125 "$SHELTER" build -q -t bad --volume "data:/data:$key/data:freshness=insecure-none" -f "$B"
+"$SHELTER" inspect look >"$T/text"
+check "inspect, as text: name, place, freshness" sh -c "grep -A 12 volumes '$T/text' | grep -q data && grep -q /data '$T/text' && grep -q insecure-none '$T/text'"
 check "inspect" grep -q '"freshness":[[:space:]]*"insecure-none"' <("$SHELTER" inspect --json look)

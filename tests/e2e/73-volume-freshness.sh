@@ -6,7 +6,7 @@
 LIMIT=60
 enclave_base enclave
 . tests/e2e/freshness.sh
-check "inspect: session is the default" grep -q '"freshness":[[:space:]]*"session"' <("$SHELTER" inspect --json away)
+check "inspect: session is the default" grep -q '"freshness":[[:space:]]*"session"' <("$SHELTER" inspect --json session-fails)
 
 for m in strict session; do
     D=$T/$m.disk
@@ -79,16 +79,16 @@ stay_away $enclave $enclave
 
 # --- another broker in its place; its own store put back ---
 "$SHELTER" broker init --dir "$T/liar"
-"$SHELTER" broker add-resource --dir "$T/liar" volumes/key/session-away "$T/session-away.key" --image any
-"$SHELTER" broker add-reference --dir "$T/liar" away >/dev/null
-append $enclave away-append "$T/away.disk" "$T/lied"
+"$SHELTER" broker add-resource --dir "$T/liar" volumes/key/session-fails "$T/session-fails.key" --image any
+"$SHELTER" broker add-reference --dir "$T/liar" session-fails >/dev/null
+append $enclave session-fails-append "$T/session-fails.disk" "$T/lied"
 until_true 30 lines "$T/lied" 5
 stop_broker
 serve "$T/liar"
 check "another broker is not believed" until_true 30 said "$T/lied" "does not have the public key"
 wait $writer
 check "... and the program's writes fail" test $? -ne 0
-status "nor at the start" 123 $(with $enclave "$T/away.disk") away
+status "nor at the start" 123 $(with $enclave "$T/session-fails.disk") session-fails
 stop_broker
 cp -r "$T/broker" "$T/backup"
 serve

@@ -27,16 +27,10 @@ check "the broker" serve
 head -c 32 /dev/urandom >"$T/data.key"
 "$SHELTER" broker add-resource volumes/key/data "$T/data.key" --image any
 check "image" "$SHELTER" build -q -t box --broker-key "$T/key.pem" -f "$(command -v busybox)" -f "$T/storage" -c "/bin/busybox sh" \
-    --volume data:/data:key=kbs:///volumes/key/data:freshness=${SHELTER_FRESHNESS:-session}:size=256M
+    --volume data:/data:key=kbs:///volumes/key/data:freshness=${SHELTER_FRESHNESS:-session}:size=2G
 "$SHELTER" broker add-reference box
-holder() { # of the file: QEMU by its descriptor, the loader by name
-    local p
-    for p in $(pgrep -f 'qemu-system|sgx-loader'); do
-        ls -l "/proc/$p/fd" 2>/dev/null | grep -q -- "$T/disk$" && { echo "$p"; return; }
-    done
-}
 RANDOM=${SHELTER_SEED:-$$}
-expected=0 lost=0 done=0 vms=0 supervisors=0 brokers=0
+expected=0 lost=0 slow=0 done=0 vms=0 supervisors=0 brokers=0
 for ((i = 1; i <= kills; i++)); do
     tee=sgx-sim
     [ $((i % 6)) -ne 0 ] || [ ! -f build/base/vmlinux ] || tee=tdx-sim
@@ -46,8 +40,8 @@ for ((i = 1; i <= kills; i++)); do
         timeout -k 5 400 "$SHELTER" run --rm --tee $tee -m 256M -i "https://127.0.0.1:$port" -v "data:$T/disk" box >"$T/out" 2>"$T/err" &
     pid=$!
     until_true 300 test -s "$T/out"
-    sleep "0.$((RANDOM % 1000 + 1000))"
-    victim=$(holder)
+    sleep "$((RANDOM % 2)).$((RANDOM % 1000 + 1000))"
+    victim=$(who_has "$T/disk")
     case $((RANDOM % 6)) in
     0 | 1)
         [ -z "$victim" ] || victim=$(ps -o ppid= -p "$victim" | tr -d ' ')
@@ -64,9 +58,19 @@ for ((i = 1; i <= kills; i++)); do
     esac
     [ "${victim:-1}" -le 1 ] || kill -9 "$victim"
     wait $pid
+    status=$?
     until_true 30 sh -c "flock -n '$T/disk' true"
     found=$(head -n 1 "$T/out")
-    [[ $found =~ ^[0-9]+$ ]] || { not_ok "round $i ($tee): nothing was counted: $(tail -n 1 "$T/err")"; continue; }
+    if ! [[ $found =~ ^[0-9]+$ ]]; then
+        # Where the machine is too slow to start it in the time, that says nothing of the volume: the round is made again.
+        if [ $status = 124 ] && [ $((slow += 1)) -le $((kills / 10)) ]; then
+            echo "# round $i ($tee): not started within 400 s; again"
+            i=$((i - 1))
+        else
+            not_ok "round $i ($tee): nothing was counted, status $status: $(tail -n 3 "$T/err" | tr '\n' ' ')"
+        fi
+        continue
+    fi
     [ "$found" -ge "$expected" ] || { lost=$((lost + expected - found)); not_ok "round $i ($tee): $found lines, $expected were acknowledged"; }
     expected=$((found + $(grep -cE '^[0-9]{7}$' "$T/out")))
     done=$((done + 1))

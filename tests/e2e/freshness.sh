@@ -27,7 +27,7 @@ image() { # TAG KEY WORDS COMMAND
         -f "$(command -v busybox)" -f "$T/storage" -c "$4" >/dev/null && "$SHELTER" broker add-reference "$1"
 }
 for m in strict session; do
-    for v in $m $m-away $m-pause; do
+    for v in $m $m-fails $m-waits; do
         head -c 32 /dev/urandom >"$T/$v.key"
         "$SHELTER" broker add-resource "volumes/key/$v" "$T/$v.key" --image any
     done
@@ -35,11 +35,12 @@ for m in strict session; do
     check "image: $m, some" image $m-some $m ":freshness=$m" "/bin/storage append /data 20"
     check "image: $m, append" image $m-append $m ":freshness=$m" "/bin/storage append /data 1000000"
 done
-for m in away pause; do
-    words=:away=3
-    [ $m = away ] || words=:freshness=strict:away=3,pause
-    check "image: $m" image $m session-$m $words "/bin/storage count /data"
-    check "image: $m, append" image $m-append session-$m $words "/bin/storage append /data 1000000"
+for m in session-fails session-waits strict-fails strict-waits; do
+    words=:freshness=${m%-*}:away=3
+    [ "${m#*-}" = fails ] || words+=,pause
+    [ $m != session-fails ] || words=:away=3 # as it is where the image says nothing else
+    check "image: $m" image $m $m $words "/bin/storage count /data"
+    check "image: $m, append" image $m-append $m $words "/bin/storage append /data 1000000"
 done
 with() { echo "$SHELTER" run --rm --tee "$1" -m 256M -i "$url" -v "data:$2"; } # TEE FILE
 told() { check "... told: $1" grep -qi -- "$1" "$T/err"; }
@@ -70,25 +71,29 @@ put_back() {
 # stay_away WRITER READER: the broker goes while a program in the one TEE writes; the other counts what is there.
 stay_away() {
     local m before stopped
-    for m in away pause; do
+    for m in session-fails strict-waits session-waits strict-fails; do
         append "$1" $m-append "$T/$m.disk" "$T/$m.out"
         until_true 60 lines "$T/$m.out" 5
         stop_broker
         before=$(wc -l <"$T/$m.out")
         check "$m: told that the broker is away" until_true 30 said "$T/$m.out" "changes go on for 3 s"
         check "$m: ... and then that the limit is over" until_true 30 said "$T/$m.out" "without the broker for more than 3 s"
-        if [ $m = away ]; then # freshness=session; with strict each fsync asks the broker
-            check "away: changes went on for a while" lines "$T/$m.out" "$before"
+        if [ ${m%-*} = session ]; then
+            check "$m: changes went on for a while" lines "$T/$m.out" "$before"
+        else # each fsync asks the broker; one may have been answered
+            check "$m: changes waited from the start" test "$(wc -l <"$T/$m.out")" -le $((before + 2))
+        fi
+        if [ ${m#*-} = fails ]; then
             wait $writer
-            check "away: they fail" test $? -ne 0
+            check "$m: they fail" test $? -ne 0
             serve
         else
             stopped=$(wc -l <"$T/$m.out")
             sleep 2
-            same "pause: they wait" "$(wc -l <"$T/$m.out")" "$stopped"
+            same "$m: they wait" "$(wc -l <"$T/$m.out")" "$stopped"
             serve
-            check "pause: and go on" until_true 30 lines "$T/$m.out" $((stopped + 5))
-            check "pause: told" said "$T/$m.out" "the broker has its newest state again"
+            check "$m: and go on" until_true 30 lines "$T/$m.out" $((stopped + 5))
+            check "$m: told" said "$T/$m.out" "the broker has its newest state again"
             kill_user "$T/$m.disk"
             wait $writer
         fi

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Uses a folder as programs use a disk, and says what went wrong: every call's result is compared.
 //   storage make DIR | look DIR | append DIR COUNT | count DIR | full DIR | locks DIR | names DIR
-//   COUNT
+//   COUNT | sync DIR KIND | synced DIR KIND
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -214,6 +215,48 @@ static void names(int count)
     free(seen);
 }
 
+/* One change and the one call that makes it durable; what was changed has the kind's name. */
+static void sync_by(const char *kind)
+{
+    char other[64];
+    struct iovec v = {"durable", 7};
+    bool direct = !strcmp(kind, "dsync") || !strcmp(kind, "osync");
+    int d = open(".", O_RDONLY | O_DIRECTORY), flags = !strcmp(kind, "dsync") ? O_DSYNC : O_SYNC;
+    int fd = open(kind, O_RDWR | O_CREAT | (direct ? flags : 0), 0600);
+    snprintf(other, sizeof(other), "%s-old", kind);
+    MUST(d >= 0 && fd >= 0);
+    if (direct) {
+        MUST(write(fd, "durable", 7) == 7);
+    } else if (!strcmp(kind, "rwf")) {
+        MUST(pwritev2(fd, &v, 1, 0, RWF_DSYNC) == 7);
+    } else if (!strcmp(kind, "msync")) {
+        MUST(!ftruncate(fd, 7));
+        char *p = mmap(NULL, 7, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        MUST(p != MAP_FAILED);
+        memcpy(p, "durable", 7);
+        MUST(!msync(p, 7, MS_SYNC));
+    } else if (!strcmp(kind, "dir")) { /* names: made, renamed over, and gone */
+        MUST(write(fd, "durable", 7) == 7 && !rename(kind, other) && !link(other, kind));
+        MUST(!unlink(other) && !fsync(d));
+    } else {
+        MUST(write(fd, "durable, and more", 17) == 17 && !ftruncate(fd, 7) && !fchmod(fd, 0640));
+        MUST(!strcmp(kind, "fsync")       ? !fsync(fd)
+             : !strcmp(kind, "fdatasync") ? !fdatasync(fd)
+             : !strcmp(kind, "syncfs")    ? !syncfs(d)
+                                          : (sync(), !strcmp(kind, "sync")));
+    }
+    printf("%s\n", kind);
+}
+
+static void look_synced(const char *kind)
+{
+    char text[32], other[64];
+    int fd = open(kind, O_RDONLY);
+    snprintf(other, sizeof(other), "%s-old", kind);
+    MUST(fd >= 0 && read(fd, text, sizeof(text)) == 7 && !memcmp(text, "durable", 7));
+    MUST(access(other, F_OK) < 0);
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 3 || chdir(argv[2]))
@@ -230,6 +273,10 @@ int main(int argc, char **argv)
         full();
     else if (!strcmp(argv[1], "locks"))
         locks();
+    else if (!strcmp(argv[1], "sync") && argc == 4)
+        sync_by(argv[3]);
+    else if (!strcmp(argv[1], "synced") && argc == 4)
+        look_synced(argv[3]);
     else if (!strcmp(argv[1], "names") && argc == 4)
         names(atoi(argv[3]));
     else
