@@ -60,7 +60,7 @@ FUZZ_SRC_libos_evidence := trusted/libos/base/quote.c trusted/libos/agent/addres
 
 # The whole LibOS behind port `unit`: the host's answers to it, and messages between its sockets; host/image makes its
 # root image.
-FUZZ_SRC_callouts = $(LIBOS_UNIT) $(VOLUME_SRC) $(VOLUME_CIPHER) $(AGENT_CORE) trusted/agent/request.c trusted/libos/base/sha256.S $(filter-out %/string.c,$(LIB_SRC)) \
+FUZZ_SRC_callouts = $(LIBOS_UNIT) $(LIBOS_COPY) $(VOLUME_SRC) $(VOLUME_CIPHER) $(AGENT_CORE) trusted/agent/request.c trusted/libos/base/sha256.S $(filter-out %/string.c,$(LIB_SRC)) \
     $(wildcard host/image/write/erofs*.c host/image/tree*.c) host/store/sink.c host/base/progress.c host/base/error.c \
     host/base/util.c
 FUZZ_LIBS_callouts = $(MBEDTLS_A) $(PKG_LIBS) -lpthread
