@@ -381,6 +381,106 @@ static void grows_down(void)
     close(fd);
 }
 
+/* What a child sees of a page, by its own loads: 0, a byte, or minus the signal. */
+static long seen_by_child(const volatile unsigned char *p)
+{
+    int status;
+    pid_t pid = fork();
+    if (!pid) {
+        for (int s = 1; s < 32; s++)
+            signal(s, SIG_DFL);
+        _exit(*p);
+    }
+    waitpid(pid, &status, 0);
+    return WIFSIGNALED(status) ? -1000 - WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static void forks_and_advice(void)
+{
+    const long page = 4096;
+    unsigned char *m = mmap(NULL, 8 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+        -1, 0);
+    memset(m, 7, 8 * page);
+    say("madvise", sys(madvise, m + page, page, MADV_DONTFORK), "DONTFORK");
+    say("madvise", sys(madvise, m + 2 * page, page, MADV_WIPEONFORK), "WIPEONFORK");
+    for (int turn = 0; turn < 2; turn++) {
+        for (int i = 0; i < 4; i++)
+            say("fork", seen_by_child(m + i * page), "turn %d: page %d of a child", turn, i);
+        say("fork", m[page] * 100 + m[2 * page], "turn %d: the parent has its own", turn);
+    }
+    mprotect(m + page, 2 * page, PROT_READ);
+    for (int i = 0; i < 4; i++)
+        say("fork", seen_by_child(m + i * page), "read only: page %d of a child", i);
+    say("fork", m[page] * 100 + m[2 * page], "read only: the parent has its own");
+    say("madvise", sys(madvise, m + page, page, MADV_DOFORK), "DOFORK");
+    say("madvise", sys(madvise, m + 2 * page, page, MADV_KEEPONFORK), "KEEPONFORK");
+    for (int i = 0; i < 4; i++)
+        say("fork", seen_by_child(m + i * page), "again: page %d of a child", i);
+    int fd = open("leased", O_RDWR);
+    ftruncate(fd, 4 * page);
+    unsigned char *f = mmap(NULL, 4 * page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    memset(f, 9, 4 * page);
+    say("madvise", sys(madvise, f, page, MADV_WIPEONFORK), "WIPEONFORK of a file");
+    say("madvise", sys(madvise, f + page, page, MADV_REMOVE), "REMOVE");
+    say("madvise", f[0] * 100 + f[page], "REMOVE: what is there");
+    say("madvise", sys(madvise, m, page, MADV_REMOVE), "REMOVE of no file");
+    munmap(m + 5 * page, page);
+    say("madvise", sys(madvise, m, 8 * page, MADV_WILLNEED), "WILLNEED over a hole");
+    say("madvise", sys(madvise, m, 8 * page, MADV_DONTFORK), "DONTFORK over a hole");
+    mprotect(m, page, PROT_NONE);
+    say("madvise", sys(madvise, m, page, 22), "POPULATE_READ of what cannot be read");
+    say("madvise", sys(madvise, m + 4 * page, 2 * page, 22), "POPULATE_READ over a hole");
+    close(fd);
+}
+
+static void moves(void)
+{
+    const long page = 4096;
+    unsigned char *m = mmap(NULL, 16 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+        -1, 0);
+    for (int i = 0; i < 16; i++)
+        m[i * page] = (unsigned char)i;
+    long r = sys(mremap, m + page, page, page, 7 /* MAYMOVE, FIXED, DONTUNMAP */, m + 8 * page);
+    say("mremap", r == (long)(m + 8 * page), "DONTUNMAP: moved");
+    say("mremap", m[page] * 100 + m[8 * page], "DONTUNMAP: what is there");
+    say("mremap", sys(mremap, m + page, page, 2 * page, 7, m + 8 * page), "DONTUNMAP: and larger");
+    say("mremap", sys(mremap, m + page, page, page, 4, 0), "DONTUNMAP: alone");
+    r = sys(mremap, m + 3 * page, page, page, 5, 0);
+    say("mremap", address_only(r), "DONTUNMAP: anywhere");
+    say("mremap", r > 0 ? *(unsigned char *)r * 100 + m[3 * page] : 0,
+        "DONTUNMAP: anywhere: what is there");
+    mprotect(m + 5 * page, page, PROT_READ);
+    r = sys(mremap, m + 4 * page, 4 * page, page, 0, 0);
+    say("mremap", r == (long)(m + 4 * page), "smaller, over several mappings");
+    say("mremap", sys(write, -1, 0, 0) == -EBADF && msync(m + 5 * page, page,
+        MS_ASYNC) < 0 ? -errno : 0,
+        "smaller: the rest is gone");
+    say("mremap", sys(mremap, m + 9 * page, 0, page, 1, 0), "of size 0");
+    munmap(m + 12 * page, page);
+    say("mprotect", sys(mprotect, m + 11 * page, 3 * page, PROT_NONE), "over a hole");
+    int fd = open("leased", O_RDWR);
+    say("mprotect", sys(write, fd, m + 11 * page, 1), "over a hole: what is before it");
+    say("mprotect", sys(write, fd, m + 13 * page, 1), "over a hole: what is behind it");
+    close(fd);
+}
+
+static void own_ranges(void)
+{
+    int fd = open("leased", O_RDWR);
+    struct flock l = {.l_type = F_WRLCK, .l_start = 10, .l_len = 5};
+    say("fcntl", sys(fcntl, fd, F_OFD_SETLK, &l), "F_OFD_SETLK");
+    l = (struct flock){.l_type = F_UNLCK, .l_start = 0, .l_len = 12};
+    since(6, 6);
+    say("fcntl", sys(fcntl, fd, F_OFD_GETLK, &l), "F_OFD_GETLK of F_UNLCK: one's own");
+    say("fcntl", l.l_type * 10000 + l.l_start * 100 + l.l_len, "F_OFD_GETLK of F_UNLCK: which");
+    say("fcntl", l.l_pid, "F_OFD_GETLK of F_UNLCK: whose");
+    l = (struct flock){.l_type = F_UNLCK, .l_start = 20, .l_len = 12};
+    say("fcntl", sys(fcntl, fd, F_OFD_GETLK, &l), "F_OFD_GETLK of F_UNLCK: none");
+    say("fcntl", l.l_type, "F_OFD_GETLK of F_UNLCK: none: type");
+    since(0, 0);
+    close(fd);
+}
+
 int main(void)
 {
     facts_begin();
@@ -395,6 +495,9 @@ int main(void)
     barriers();
     pidfds();
     grows_down();
+    forks_and_advice();
+    moves();
+    own_ranges();
     facts_end();
     return 0;
 }

@@ -48,6 +48,17 @@ struct lock_range *lock_range_conflict(struct inode *i, const struct lock_range 
     return NULL;
 }
 
+struct lock_range *lock_range_own(struct inode *i, const struct lock_range *r)
+{
+    list_for(it, &i->ranges)
+    {
+        struct lock_range *o = container_of(it, struct lock_range, node);
+        if (o->owner == r->owner && o->start <= r->last && r->start <= o->last)
+            return o;
+    }
+    return NULL;
+}
+
 /* Takes start..last out of what the owner holds. `spare` becomes the rest where one is cut in two.
  */
 void lock_range_cut(struct inode *i, const struct lock_range *r, struct lock_range **spare)

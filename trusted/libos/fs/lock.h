@@ -39,6 +39,8 @@ void lock_flock_release(struct file *f);
 
 /* One of another owner that does not go with *r, or NULL. */
 struct lock_range *lock_range_conflict(struct inode *i, const struct lock_range *r);
+/* The first of the same owner in these bytes, or NULL. */
+struct lock_range *lock_range_own(struct inode *i, const struct lock_range *r);
 /* Takes the bytes of *r out of what its owner holds. *spare becomes the rest where one is cut in
  * two, and is NULL then; NULL where none can be. */
 void lock_range_cut(struct inode *i, const struct lock_range *r, struct lock_range **spare);

@@ -173,13 +173,15 @@ long lock_fcntl(struct file *f, int command, uint64_t arg)
         return -EFAULT;
     if (ofd && u.pid)
         return -EINVAL;
-    if (get && u.type != F_RDLCK && u.type != F_WRLCK)
+    if (get && u.type != F_RDLCK && u.type != F_WRLCK && !(ofd && u.type == F_UNLCK))
         return -EINVAL;
     int e = range_parse(f, &u, &r);
     if (e)
         return e;
     if (get) {
-        struct lock_range *o = f->inode ? lock_range_conflict(f->inode, &r) : NULL;
+        struct lock_range *o = !f->inode           ? NULL
+                               : u.type == F_UNLCK ? lock_range_own(f->inode, &r)
+                                                   : lock_range_conflict(f->inode, &r);
         u.type = F_UNLCK;
         if (o)
             u = (struct user_range){

@@ -103,7 +103,8 @@ static bool areas_alike(const struct area *a, const struct area *b)
     return a->end == b->start && !a->changing && !b->changing && a->prot == b->prot &&
            a->shared == b->shared && a->file == b->file && a->name == b->name &&
            a->write_ok == b->write_ok && a->locked == b->locked && a->sealed == b->sealed &&
-           a->grows == b->grows &&
+           a->grows == b->grows && a->not_forked == b->not_forked &&
+           a->wiped_by_fork == b->wiped_by_fork &&
            (!a->file || (!los_is_shared() && a->offset + (a->end - a->start) == b->offset));
 }
 
@@ -193,19 +194,23 @@ int area_copy_all(struct space *to, const struct space *from)
     if (!to->areas)
         return -ENOMEM;
     to->room = MAX(from->count, 1);
-    for (; to->count < from->count; to->count++) {
+    for (size_t i = 0; i < from->count; i++) {
+        if (from->areas[i]->not_forked) {
+            to->mapped_size -= from->areas[i]->end - from->areas[i]->start;
+            continue;
+        }
         struct area *a = los_alloc(sizeof(*a));
         if (!a)
             return -ENOMEM;
-        *a = *from->areas[to->count];
+        *a = *from->areas[i];
         a->space = to;
         a->locked = false;
         if (a->file)
             file_get(a->file);
         object_map_add(a);
-        to->areas[to->count] = a;
+        to->areas[to->count++] = a;
     }
-    to->mapped_size = from->mapped_size;
+    to->mapped_size += from->mapped_size;
     return 0;
 }
 

@@ -224,7 +224,10 @@ long sys_mprotect(uint64_t addr, uint64_t size, int prot)
     if ((r = protect_beside(addr, end, prot)) != -EAGAIN)
         return r;
     call_upgrade();
-    if (!is_covered(addr, end))
+    const uint64_t whole = end; /* what stands before a hole is changed */
+    for (end = addr; end < whole && area_find(end);)
+        end = MIN(area_find(end)->end, whole);
+    if (end == addr)
         return -ENOMEM;
     if ((r = mm_unsealed(addr, end)) || (r = area_split(addr)) || (r = area_split(end)))
         return r;
@@ -240,7 +243,7 @@ long sys_mprotect(uint64_t addr, uint64_t size, int prot)
             return r;
     }
     area_merge(addr, end);
-    return 0;
+    return end < whole ? -ENOMEM : 0;
 }
 
 static long move_brk(uint64_t want)
@@ -277,10 +280,13 @@ long sys_brk(uint64_t want)
     return r;
 }
 
+#define MREMAP_KEEP 4u /* MREMAP_DONTUNMAP */
+
 static long grow_or_move(struct area *a, uint64_t addr, uint64_t old, uint64_t size, uint64_t to,
-                         bool may_move, bool fixed)
+                         unsigned flags)
 {
-    if (!fixed && addr + old == a->end && area_free_range(a->end, addr + size) &&
+    bool fixed = flags & MREMAP_FIXED, keep = flags & MREMAP_KEEP;
+    if (!fixed && !keep && old && addr + old == a->end && area_free_range(a->end, addr + size) &&
         addr + size <= port_info.user_end) {
         struct area more = *a;
         if (a->locked && mm_may_lock(size - old, 0))
@@ -295,7 +301,7 @@ static long grow_or_move(struct area *a, uint64_t addr, uint64_t old, uint64_t s
             mm_populate_locked(addr, addr + size);
         return r ? r : (long)addr;
     }
-    if (!may_move)
+    if (!(flags & MREMAP_MAYMOVE))
         return -ENOMEM;
     int r;
     if ((r = area_split(addr)) || (r = area_split(addr + old)))
@@ -319,7 +325,10 @@ static long grow_or_move(struct area *a, uint64_t addr, uint64_t old, uint64_t s
     r = page_move(addr, (uint64_t)moved, old);
     if (r)
         return r;
-    mm_unmap(addr, old);
+    if (keep) /* what was there has gone: zeros, or the file's again */
+        page_remove(addr, addr + old);
+    else if (old)
+        mm_unmap(addr, old);
     return moved;
 }
 
@@ -327,7 +336,9 @@ long sys_mremap(uint64_t addr, uint64_t old_size, uint64_t new_size, uint64_t fl
 {
     uint64_t old = page_up(old_size), size = page_up(new_size);
     if ((addr & (PAGE_SIZE - 1)) || !size || size < new_size || size > port_info.user_end ||
-        (flags & ~(uint64_t)(MREMAP_MAYMOVE | MREMAP_FIXED)))
+        (flags & ~(uint64_t)(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_KEEP)))
+        return -EINVAL;
+    if ((flags & MREMAP_KEEP) && (!(flags & MREMAP_MAYMOVE) || old != size))
         return -EINVAL;
     if ((flags & MREMAP_FIXED) && (!(flags & MREMAP_MAYMOVE) || (to & (PAGE_SIZE - 1)) ||
                                    (to < addr + old && addr < to + size)))
@@ -338,25 +349,30 @@ long sys_mremap(uint64_t addr, uint64_t old_size, uint64_t new_size, uint64_t fl
     area = area_find(addr);
     if (old && mm_unsealed(addr, addr + old))
         return -EPERM;
-    if (!area || !old || old > area->end - addr)
-        return old ? -EFAULT : -EINVAL;
-    if (size < old) {
+    if (!area)
+        return -EFAULT;
+    if (!old && !area->shared) /* else it is mapped a second time */
+        return -EINVAL;
+    if ((flags & (MREMAP_FIXED | MREMAP_KEEP)) && MIN(old, size) > area->end - addr)
+        return -EFAULT;
+    if (size < old) { /* the rest goes, whatever is mapped there */
         int r = mm_unmap(addr + size, old - size);
         if (r)
             return r;
         old = size;
         area = area_find(addr);
     }
-    if (size == old && !(flags & MREMAP_FIXED))
+    if (size == old && !(flags & (MREMAP_FIXED | MREMAP_KEEP)))
         return (long)addr;
-    return grow_or_move(area, addr, old, size, to, flags & MREMAP_MAYMOVE, flags & MREMAP_FIXED);
+    if (old > area->end - addr)
+        return -EFAULT;
+    return grow_or_move(area, addr, old, size, to, (unsigned)flags);
 }
 
-/* MADV_WIPEONFORK is a promise: refused, as by kernels that do not have it. */
 static bool advice_known(int advice)
 {
     static const uint8_t known[] = {0,  1,  2,  3,  4,  8,  9,  10, 11, 12, 13,
-                                    14, 15, 16, 17, 19, 20, 21, 22, 23, 24};
+                                    14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24};
     for (size_t i = 0; i < ARRAY_COUNT(known); i++) {
         if (known[i] == advice)
             return true;
@@ -378,6 +394,59 @@ static int drop_pages(uint64_t start, uint64_t end, int advice)
             continue; /* the file has it */
         page_remove(MAX(start, a->start), MIN(end, a->end));
         r = residence_settle(space(), MAX(start, a->start), MIN(end, a->end));
+    }
+    return r;
+}
+
+/* What a fork does with it. */
+static long advise_fork(uint64_t start, uint64_t end, int advice)
+{
+    int r = area_split(start);
+    if (!r)
+        r = area_split(end);
+    for (size_t i = area_index(start); !r && i < space()->count && space()->areas[i]->start < end;
+         i++) {
+        struct area *a = space()->areas[i];
+        if (advice == MADV_WIPEONFORK && (a->file || a->shared))
+            r = -EINVAL;
+        else if (advice == MADV_DONTFORK || advice == MADV_DOFORK)
+            a->not_forked = advice == MADV_DONTFORK;
+        else
+            a->wiped_by_fork = advice == MADV_WIPEONFORK;
+    }
+    area_merge(start, end);
+    return r ? r : is_covered(start, end) ? 0 : -ENOMEM;
+}
+
+/* A hole in the files that are mapped there. What is not mapped is told at the end. */
+static long remove_range(uint64_t start, uint64_t end)
+{
+    bool covered = is_covered(start, end);
+    int r = 0;
+    for (size_t i = area_index(start); !r && i < space()->count && space()->areas[i]->start < end;
+         i++) {
+        const struct area *a = space()->areas[i];
+        uint64_t at = MAX(start, a->start), from = a->offset + (at - a->start);
+        if (a->locked || !a->file)
+            r = -EINVAL;
+        else if (!a->shared || !a->write_ok)
+            r = -EACCES;
+        else
+            r = data_punch(a->file->inode, from, from + (MIN(end, a->end) - at));
+    }
+    return r ? r : covered ? 0 : -ENOMEM;
+}
+
+/* As MADV_POPULATE_READ and _WRITE: as far as it goes. */
+static long populate_for(uint64_t start, uint64_t end, int right)
+{
+    long r = 0;
+    for (uint64_t at = start, next; !r && at < end; at = next) {
+        const struct area *a = area_find(at);
+        if (!a)
+            return -ENOMEM;
+        next = MIN(a->end, end);
+        r = a->prot & right ? mm_ready(at, next - at, right) : -EINVAL;
     }
     return r;
 }
@@ -411,14 +480,21 @@ long sys_madvise(uint64_t addr, uint64_t size, int advice)
         return r ? r : is_covered(addr, end) ? 0 : -ENOMEM;
     case MADV_POPULATE_READ:
     case MADV_POPULATE_WRITE:
-        if (!is_covered(addr, end))
-            return -ENOMEM;
-        return mm_ready(addr, end - addr, advice == MADV_POPULATE_READ ? PORT_R : PORT_W);
+        call_upgrade();
+        return populate_for(addr, end, advice == MADV_POPULATE_READ ? PORT_R : PORT_W);
+    case MADV_DONTFORK:
+    case MADV_DOFORK:
+    case MADV_WIPEONFORK:
+    case MADV_KEEPONFORK:
+        call_upgrade();
+        return advise_fork(addr, end, advice);
     case MADV_REMOVE:
+        call_upgrade();
+        return remove_range(addr, end);
     case MADV_HWPOISON:
         return -EINVAL;
     default:
-        return advice >= 0 && advice <= MADV_COLLAPSE ? 0 : -EINVAL;
+        return is_covered(addr, end) ? 0 : -ENOMEM;
     }
 }
 

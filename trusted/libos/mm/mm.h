@@ -36,6 +36,8 @@ struct area {
     bool write_ok;       /* shared: the file was opened for writing */
     bool locked;         /* mm/mlock.c */
     bool sealed;         /* by mseal: it stays as it is */
+    bool not_forked;     /* MADV_DONTFORK: a child does not have it */
+    bool wiped_by_fork;  /* MADV_WIPEONFORK: a child has zeros there */
     bool grows;          /* MAP_GROWSDOWN: a fault just below makes it larger */
     bool changing;       /* by a call beside others: who meets it makes itself alone */
     struct file *file;   /* NULL: anonymous */
@@ -168,7 +170,10 @@ uint64_t frame_next_unlike(uint64_t addr, uint64_t end, const struct leaf *leaf,
 uint8_t page_state(uint64_t addr);
 uint8_t page_state_of(const struct space *s, uint64_t addr);
 int page_state_set(struct space *s, uint64_t addr, uint64_t count, uint8_t state); /* 0, -ENOMEM */
-struct leaf *page_leaf(const struct space *s, uint64_t addr);                      /* or NULL */
+/* A common page of s, which is resident, becomes its own, with the same rights. The state is the
+ * caller's to set. 0, -ENOMEM. */
+int page_unshare(struct space *s, uint64_t addr);
+struct leaf *page_leaf(const struct space *s, uint64_t addr); /* or NULL */
 void page_leaves_drop(struct space *s); /* all that is known, and what lies aside; alone */
 /* The first address >= addr, < end, about which something is known; end: none. */
 uint64_t page_next_leaf(const struct space *s, uint64_t addr, uint64_t end);

@@ -221,7 +221,7 @@ static bool others_have(const struct space *s, uint64_t addr, uint8_t bits)
 }
 
 /* The others that have it in common get copies; then it is the caller's alone. */
-static int page_unshare(struct space *s, uint64_t addr)
+int page_unshare(struct space *s, uint64_t addr)
 {
     list_for(it, &s->family->members)
     {

@@ -335,11 +335,34 @@ void space_put(struct space *s)
 
 /* ---- fork ---- */
 
+/* Its content is not the child's, which has zeros there, or nothing (a NULL) and may not touch it.
+ */
+static int keep_page(struct space *parent, struct space *child, uint64_t addr, uint8_t state,
+                     const struct area *a)
+{
+    static const uint8_t zeros[PAGE_SIZE];
+    void **aside = page_aside(parent, addr);
+    int prot = state & (PORT_R | PORT_W | PORT_X), r = aside ? 0 : -ENOMEM;
+    if (!r && !prot)
+        r = frame_protect(addr, 1, PORT_R);
+    if (r || !(*aside = page_copy((const void *)addr)))
+        return r ? r : -ENOMEM;
+    if (!a) {
+        frame_own(addr, 1, OWNER_NONE);
+        return frame_protect(addr, 1, 0);
+    }
+    r = frame_put(addr, zeros, prot, child->id);
+    return r ? r : page_state_set(child, addr, 1, state);
+}
+
 /* The content of parent's page goes aside for it; the child has the frame. */
 static int split_page(struct space *parent, struct space *child, uint64_t addr, uint8_t state)
 {
+    const struct area *a = area_find_in(child, addr);
     if (state & PAGE_OBJECT)
-        return page_state_set(child, addr, 1, state);
+        return a ? page_state_set(child, addr, 1, state) : 0;
+    if (!a || a->wiped_by_fork)
+        return keep_page(parent, child, addr, state, a);
     if (!(state & PORT_W)) {
         frame_own(addr, 1, OWNER_COMMON);
         page_state_set(parent, addr, 1, state | PAGE_COMMON);
@@ -388,6 +411,21 @@ static int split_pages(struct space *parent, struct space *child)
     return 0;
 }
 
+/* What a child does not get is the parent's own, before it goes aside. */
+static int unshare_unforked(struct space *s)
+{
+    int r = 0;
+    for (size_t i = 0; !r && i < s->count; i++) {
+        const struct area *a = s->areas[i];
+        uint64_t at = a->not_forked || a->wiped_by_fork ? a->start : a->end;
+        for (; !r && (at = page_next_leaf(s, at, a->end)) < a->end; at += PAGE_SIZE) {
+            if (page_state_of(s, at) & PAGE_COMMON)
+                r = page_unshare(s, at);
+        }
+    }
+    return r;
+}
+
 struct space *space_fork(void)
 {
     struct space *parent = space(), *child = make_blank(parent->family);
@@ -401,6 +439,8 @@ struct space *space_fork(void)
     child->code_end = parent->code_end;
     child->barriers = parent->barriers;
     child->slabs[child->slab_count++] = parent->slabs[parent->slab_count - 1];
+    if (!r)
+        r = unshare_unforked(parent);
     if (!r)
         r = area_copy_all(child, parent);
     if (!r)
