@@ -115,6 +115,26 @@ if [ -d "$A" ]; then
     printf '\x5a' | dd of="$T/hcl.bin" bs=1 seek=1300 conv=notrunc 2>/dev/null
     run "az/snp-hcl-report.bin, runtime data changed" --evidence "$T/hcl.bin" --signer "$A/snp-vcek.pem"
     same "az: runtime data is bound" "$code" report-data
+    # The vTPM's quote: its registers are claims, what it was asked to bind is the report data.
+    extra=$(json "$A/snp-evidence-v1.json" "d['tpm_quote']['message'][88:88+2*int(d['tpm_quote']['message'][84:88], 16)]")
+    run az/snp-evidence-v1.json --evidence "$A/snp-evidence-v1.json" --collateral "$V/snp/roots" --report-data "$extra"
+    same "az: the vTPM's quote binds" "$signatures $verdict" "valid accept"
+    same "az: its registers" "$(json "$T/v.json" "d['claims']['tpm_pcr7']")" "$(json "$A/snp-evidence-v1.json" "d['tpm_quote']['pcrs'][7]")"
+    run az/snp-evidence-v1.json --evidence "$A/snp-evidence-v1.json" --collateral "$V/snp/roots" --report-data "00$extra"
+    same "az: other data" "$code" report-data
+    tpm() { # NAME, PYTHON over e, CODE
+        python3 -c "import json,sys; e=json.load(open(sys.argv[1])); q=e['tpm_quote']; $2; json.dump(e,open(sys.argv[2],'w'))" "$A/snp-evidence-v1.json" "$T/az.json"
+        run "az/tpm, $1" --evidence "$T/az.json" --collateral "$V/snp/roots"
+        same "az: the vTPM's quote, $1" "$code" "$3"
+    }
+    tpm "a register changed" "q['pcrs'][7]='00'*32" quote-signature
+    tpm "a register too few" "q['pcrs'].pop()" evidence-json
+    tpm "its message changed" "q['message']=q['message'][:92]+'00'+q['message'][94:]" quote-signature
+    tpm "its signature changed" "q['signature']='00'+q['signature'][2:]" quote-signature
+    tpm "no signature" "q['signature']=''" evidence-json
+    tpm "torn" "q['message']=q['message'][:100]" quote-signature
+    tpm "another machine's" "q.update(json.load(open('$A/snp-tpm-quote-v1.json')))" quote-signature
+    tpm "as numbers" "q['message']=list(bytes.fromhex(q['message']))" ok
 fi
 run snp/extra/configfs-tsm --evidence "$V/snp/extra/configfs-tsm-sevsnp-report.json"
 same "configfs-tsm report with its certificates" "$signatures $verdict" "valid accept"

@@ -83,8 +83,11 @@ static void judge_hcl(struct job *job)
             1 ||
         memcmp(digest, job->v->report_data, 64))
         sv_refuse(job->v, SHELTER_R_REPORT_DATA, "the HCL's runtime data");
-    else
+    else {
         sv_claim_hex(job->v, "hcl_runtime_data_digest", digest, hashes[job->ev.hcl_hash].size);
+        if (job->ev.tpm)
+            sv_tpm_judge(job->ev.tpm, *data, job->v);
+    }
 }
 
 static void judge_snp(struct job *job)

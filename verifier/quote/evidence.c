@@ -49,6 +49,35 @@ static void take_data(struct sv_evidence *ev, uint8_t *data, size_t size)
     ev->size = size;
 }
 
+// {message, signature, pcrs}. 0, or -1 where it is malformed.
+static int take_tpm(const cJSON *item, struct sv_evidence *ev)
+{
+    const cJSON *pcrs = sv_json_get(item, "pcrs"), *one;
+    size_t n = 0, size;
+    bool ok;
+
+    if (!item)
+        return 0;
+    ev->tpm = calloc(1, sizeof(*ev->tpm));
+    if (!ev->tpm || !cJSON_IsArray(pcrs) || cJSON_GetArraySize(pcrs) != SV_TPM_PCRS)
+        return -1;
+    ev->tpm->message.data = decode_value(sv_json_get(item, "message"), &ev->tpm->message.size);
+    ev->tpm->signature.data =
+        decode_value(sv_json_get(item, "signature"), &ev->tpm->signature.size);
+    ok = ev->tpm->message.data && ev->tpm->signature.data;
+    cJSON_ArrayForEach(one, pcrs)
+    {
+        uint8_t *pcr =
+            cJSON_IsString(one) ? sv_unhex_new(one->valuestring, &size) : decode_value(one, &size);
+
+        ok = ok && pcr && size == sizeof(ev->tpm->pcr[0]);
+        if (ok)
+            memcpy(ev->tpm->pcr[n++], pcr, size);
+        free(pcr);
+    }
+    return ok ? 0 : -1;
+}
+
 static int take_measured_log(const cJSON *root, struct sv_evidence *ev)
 {
     const cJSON *log = sv_json_get(root, "measured_log");
@@ -292,8 +321,11 @@ static int open_json(const cJSON *root, struct sv_evidence *ev, int deep)
         item = sv_json_get(root, "quote");
     if (!item) // Azure's TDX has the TD's quote beside the paravisor's report
         item = sv_json_get(root, "td_quote");
-    if (!item)
+    if (!item) {
         item = sv_json_get(root, "hcl_report");
+        if (item && take_tpm(sv_json_get(root, "tpm_quote"), ev))
+            return -1;
+    }
     if (!item)
         item = sv_json_get(root, "outblob"); // configfs-tsm
     if (!item)
@@ -412,5 +444,10 @@ void sv_evidence_free(struct sv_evidence *ev)
     free(ev->bound);
     free(ev->measured_log);
     free(ev->hygon);
+    if (ev->tpm) {
+        free((void *)(uintptr_t)ev->tpm->message.data);
+        free((void *)(uintptr_t)ev->tpm->signature.data);
+    }
+    free(ev->tpm);
     sv_certs_free(&ev->certs);
 }
