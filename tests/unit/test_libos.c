@@ -270,7 +270,7 @@ static void test_memory_model(void **state)
             break;
         case 2:
             assert_int_equal(call(__NR_mprotect, at, size, prot), all ? 0 : -ENOMEM);
-            for (unsigned p = first; all && p < first + n; p++)
+            for (unsigned p = first; p < first + n && m.mapped[p]; p++) /* to a hole */
                 m.prot[p] = prot;
             break;
         case 3:
