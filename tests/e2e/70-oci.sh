@@ -291,7 +291,7 @@ broken "another version" 'ociVersion'
 config "c['linux']['namespaces'] = [{'type': 'network', 'path': '/nowhere'}]"
 broken "a namespace that is not there" '/nowhere'
 config "c['linux']['cgroupsPath'] = '/a/../../b'"
-broken "a cgroup path that leads out" 'leads out'
+broken "a cgroup path that leads out" 'leaves the hierarchy'
 config "c['mounts'] = [{'destination': '/data', 'source': '/nowhere', 'options': ['bind']}]"
 broken "a mount of nothing" '/nowhere'
 echo '{' >"$B/config.json"; broken "no JSON" 'not valid JSON'
@@ -316,6 +316,32 @@ LIMIT=300 status "broken bundles at random" 0 python3 tests/e2e/70-oci-hostile.p
 check "... each has an end, and one line" grep -q 'wrong 0$' "$T/out"
 sed 's/^/#   /' "$T/out" | head -n 5
 same "nothing is left" "$(left)" ""
+
+# --- a full disk: where the state lies, where the store lies before and after the image is in it ---
+full() { # NAME ROOT STORE: create there
+    rm -f "$T/out" "$T/err"
+    SHELTER_STORE=$3 status "$1" 1 "$T/shelter-runtime-sgx-sim" --root "$2" create --bundle "$B" $N-f
+    one_line "... one line" "No space left on device"
+    same "... and no container" "$(ls "$2" 2>/dev/null)" ""
+}
+mkdir "$T/small"
+if mount -t tmpfs -o size=80m none "$T/small" 2>/dev/null; then
+    cleanup_hooks+=("umount '$T/small' 2>/dev/null")
+    mkdir "$T/small/run"
+    args 'echo hi'
+    dd if=/dev/zero of="$T/small/fill" bs=64k 2>/dev/null
+    full "a full disk for the state" "$T/small/run" "$SHELTER_STORE"
+    full "a full disk for the image" "$T/run" "$T/small/store"
+    rm -rf "$T/small/fill" "$T/small/store"
+    SHELTER_STORE=$T/small/store status "with room" 0 "${RT[@]}" run --bundle "$B" $N-f
+    dd if=/dev/zero of="$T/small/fill" bs=64k 2>/dev/null
+    dd if=/dev/zero of="$T/small/rest" bs=1k 2>/dev/null
+    full "a full disk for the instance" "$T/run" "$T/small/store"
+    rm "$T/small/fill" "$T/small/rest"
+    SHELTER_STORE=$T/small/store status "with room again" 0 "${RT[@]}" run --bundle "$B" $N-f
+    same "... of instances nothing is left" "$(ls "$T/small/store/instances")" ""
+    umount "$T/small"
+else skip "a full disk: cannot mount here"; fi
 
 # --- many at once, and killed at any moment ---
 args 'echo ready; sleep 30'
