@@ -185,7 +185,7 @@ int sh_hsm_passphrase(const char *uri, char out[SH_HSM_PASSPHRASE_SIZE], struct 
     if (!parse_uri(uri, &p)) {
         free_place(&p);
         return sh_fail(err, -EINVAL,
-                       "'%s' is no place of a key; give pkcs11:token=LABEL;object=LABEL?"
+                       "'%s' does not name a key; give pkcs11:token=LABEL;object=LABEL?"
                        "module-path=/FILE&pin-source=FILE",
                        uri);
     }

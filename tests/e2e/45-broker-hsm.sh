@@ -40,11 +40,11 @@ refuse "a token without it" "$(uri other seal)" "has no secret key 'seal'"
 refuse "two keys of one label" "$(uri the%20broker twice)" 'more than one'
 refuse "a module that is not there" "$(uri the%20broker seal "$T/pin" /none.so)" 'no PKCS #11 module'
 refuse "a library that is no module" "$(uri the%20broker seal "$T/pin" "$(ldconfig -p | sed -n 's/.*libz\.so\.1 .*=> //p' | head -n 1)")" 'no PKCS #11 module'
-refuse "a module by a relative path" "$(uri the%20broker seal "$T/pin" x.so)" 'is no place of a key'
-refuse "an attribute that is unknown" "$good&pin-value=1234" 'is no place of a key'
-refuse "one twice" "$good&pin-source=x" 'is no place of a key'
-refuse "one that lacks" "pkcs11:token=a;object=b" 'is no place of a key'
-refuse "a bad escape" "$(uri the%2 seal)" 'is no place of a key'
+refuse "a module by a relative path" "$(uri the%20broker seal "$T/pin" x.so)" 'does not name a key'
+refuse "an attribute that is unknown" "$good&pin-value=1234" 'does not name a key'
+refuse "one twice" "$good&pin-source=x" 'does not name a key'
+refuse "one that lacks" "pkcs11:token=a;object=b" 'does not name a key'
+refuse "a bad escape" "$(uri the%2 seal)" 'does not name a key'
 echo passphrase >"$T/pass"
 status "to a passphrase" 0 "$SHELTER" broker passphrase "$T/pass"
 refuse "then the token is of no use" "$good" "is not this broker's"
