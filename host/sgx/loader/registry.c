@@ -74,17 +74,32 @@ void loader_threads_flush(const struct loader_thread *but)
     }
 }
 
-/* Found at the AEP, the thread was inside: it enters again, at CSSA 1, instead of going on.
- * Elsewhere the signal only interrupts a system call. */
-static void on_kick(int sig, siginfo_t *info, void *context)
+/* Found at the AEP, the thread was inside: it enters again, at CSSA 1, instead of going on. */
+static bool enter_again(void *context)
 {
     greg_t *r = ((ucontext_t *)context)->uc_mcontext.gregs;
-    if (current && r[REG_RAX] == SGX_ERESUME && r[REG_RBX] == (greg_t)current->tcs &&
-        r[REG_RCX] == r[REG_RIP]) {
+    if (!current || r[REG_RAX] != SGX_ERESUME || r[REG_RBX] != (greg_t)current->tcs ||
+        r[REG_RCX] != r[REG_RIP])
+        return false;
+    r[REG_RAX] = SGX_EENTER;
+    return true;
+}
+
+/* Elsewhere the signal only interrupts a system call. */
+static void on_kick(int sig, siginfo_t *info, void *context)
+{
+    if (enter_again(context)) {
         current->kicked = true;
         loader.counts.kicks++;
-        r[REG_RAX] = SGX_EENTER;
     }
+}
+
+/* The vDSO leaves #BP and #DB of the enclave to a handler (Linux, arch/x86/entry/vdso/extable.c).
+ * One of the loader's own ends it. */
+static void on_trap(int sig, siginfo_t *info, void *context)
+{
+    if (!enter_again(context))
+        abort();
 }
 
 /* The exit was all that was wanted: ERESUME follows. */
@@ -95,9 +110,13 @@ static void on_flush(int sig)
 int loader_kicks_init(void)
 {
     struct sigaction act = {.sa_sigaction = on_kick, .sa_flags = SA_SIGINFO};
+    struct sigaction trap = {.sa_sigaction = on_trap, .sa_flags = SA_SIGINFO};
     struct sigaction flush = {.sa_handler = on_flush, .sa_flags = SA_RESTART};
-    int r = loader.options.driver->sigaction(FLUSH, &flush, NULL);
-    return r ? r : loader.options.driver->sigaction(KICK, &act, NULL);
+    const struct sgx_driver *driver = loader.options.driver;
+    int r = driver->sigaction(FLUSH, &flush, NULL);
+    if (!r)
+        r = driver->sigaction(SIGTRAP, &trap, NULL);
+    return r ? r : driver->sigaction(KICK, &act, NULL);
 }
 
 /* A running thread of the program, made to look into its slot's word once `bits` are in it. */
