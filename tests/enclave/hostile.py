@@ -301,9 +301,11 @@ def session(tty, *handles, words=('/bin/probe', 'exit'), number=1):
             'CONTROL#2+:skip=1,delay=1000,result=-11;')
 
 
+LONG = 60  # sleeps: until a session has ended for sure
+
 for tty in 0, 1:
-    row(session(tty, 100, 101, 102) + 'SESSION:signals=umax', 'signals' + 20 * ' sleep' + ' signals', 0,
-        'signals( 2 15)?(; sleep 1){20}; signals 2 15')
+    row(session(tty, 100, 101, 102) + 'SESSION:signals=umax', 'signals' + LONG * ' sleep' + ' signals', 0,
+        'signals( 2 15)?(; sleep 1){%d}; signals 2 15' % LONG)
     each(session(tty, 100, 101, 102) + 'SESSION:skip=1,result=VALUE,size_a=umax,size_b=umax', NONSENSE + [1, 'max'],
          'sleep pipe threads', 0, 'sleep 1; ' + ALL)
     for handles in [(0, 1, 2), (-1, -1, -1), (1 << 30, 1 << 30, 1 << 30), (100, 100, 100), (-2 ** 31, 5, 5)]:
@@ -466,7 +468,7 @@ def table(image):
                 got, said = host.run(rules, probes)
         # What depends on time is tried again, and told: a session that has not ended when the program looks; a racer
         # that is still there when the program prints, so that the host prints bytes of its own.
-        for _ in range(3 if probes.count('sleep') == 20 or 'rings=0;READ:race' in rules else 0):
+        for _ in range(3 if probes.count('sleep') == LONG or 'rings=0;READ:race' in rules else 0):
             if got == 0 and not re.fullmatch(says, said):
                 print(f'# {rules} again: {said[:300]!r}')
                 got, said = host.run(rules, probes)
