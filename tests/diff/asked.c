@@ -57,6 +57,48 @@ static void corks(void)
     close(r), close(s);
 }
 
+/* Things whose end has come, or that never have anything to tell; on a memory file system. */
+static void ends(void)
+{
+    static const char *const devices[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random",
+                                          "/dev/urandom"};
+    struct epoll_event ev = {.events = EPOLLIN};
+    struct rlimit limit, low;
+    char names[1024], folder[] = "/dev/shm/ends.XXXXXX";
+    int e = epoll_create1(0), back = open(".", O_RDONLY | O_DIRECTORY);
+
+    for (long i = 0; i < COUNT(devices); i++)
+        say("epoll_ctl", sys(epoll_ctl, e, EPOLL_CTL_ADD, open(devices[i], O_RDWR), &ev),
+            devices[i]);
+    if (!mkdtemp(folder) || chdir(folder))
+        exit(1);
+    mkdir("d", 0755);
+    int d = open("d", O_RDONLY | O_DIRECTORY), again = open("d", O_RDONLY | O_DIRECTORY);
+    say("getdents64", sys(getdents64, again, names, sizeof(names)) > 0, "a folder that is there");
+    lseek(again, 0, SEEK_SET);
+    rmdir("d");
+    say("getdents64", sys(getdents64, d, names, sizeof(names)), "a folder that is gone");
+    say("getdents64", sys(getdents64, again, names, sizeof(names)), "gone, read before");
+    int f = open("f", O_RDWR | O_CREAT, 0600);
+    say("ftruncate", sys(ftruncate, f, 65536), "a file");
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &limit);
+    low = (struct rlimit){16384, limit.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &low);
+    say("pwrite64", sys(pwrite64, f, "x", 1, 20000), "within a file, behind RLIMIT_FSIZE");
+    say("pwrite64", sys(pwrite64, f, names, 100, 16380), "over RLIMIT_FSIZE");
+    say("pwrite64", sys(pwrite64, f, "x", 1, 16384), "at RLIMIT_FSIZE");
+    say("ftruncate", sys(ftruncate, f, 30000), "to behind RLIMIT_FSIZE, less than it has");
+    say("ftruncate", sys(ftruncate, f, 30001), "to behind RLIMIT_FSIZE, more than it has");
+    setrlimit(RLIMIT_FSIZE, &limit);
+    signal(SIGXFSZ, SIG_DFL);
+    close(e), close(d), close(again), close(f);
+    unlink("f");
+    if (fchdir(back) || rmdir(folder))
+        exit(1);
+    close(back);
+}
+
 /* /dev/zero is memory: shared by who is forked, and no more than it was opened for. */
 static void zero_device(void)
 {
@@ -727,6 +769,7 @@ int main(int argc, char **argv)
     if (argc > 1)
         return sbrk(1 << 20) == (void *)-1;
     facts_begin();
+    ends();
     corks();
     zero_device();
     asked_by_others();

@@ -199,14 +199,17 @@ long data_read(struct inode *i, struct io *io, uint64_t offset)
     }
 }
 
-int data_limit(const struct inode *i, uint64_t end)
+static int refuse_size(void)
 {
-    uint64_t limit = current()->limits[1].soft; /* RLIMIT_FSIZE */
-    if (end <= limit || end <= i->size)
-        return 0;
     call_alone();
     sig_send_thread(self(), SIGXFSZ, 0);
     return -EFBIG;
+}
+
+int data_limit(const struct inode *i, uint64_t end)
+{
+    uint64_t limit = current()->limits[1].soft; /* RLIMIT_FSIZE */
+    return end <= limit || end <= i->size ? 0 : refuse_size();
 }
 
 /* What a write does to the bits that give rights away. */
@@ -286,8 +289,8 @@ long data_write(struct inode *i, struct io *io, uint64_t offset)
         return 0;
     if (offset >= FILE_SIZE_MAX)
         return -EFBIG;
-    if (offset >= current()->limits[1].soft && (r = data_limit(i, offset + 1)))
-        return r;
+    if (offset >= current()->limits[1].soft) /* in a file that is larger, too */
+        return refuse_size();
     uint64_t left = MIN(io->left, MIN(current()->limits[1].soft, FILE_SIZE_MAX) - offset);
     if (i->seals & 24) /* WRITE, FUTURE_WRITE */
         return -EPERM;
@@ -431,4 +434,5 @@ static long regular_write(struct file *f, struct io *io, uint64_t offset)
     return r;
 }
 
-const struct file_ops regular_ops = {.read = regular_read, .write = regular_write, .shared = true};
+const struct file_ops regular_ops = {
+    .read = regular_read, .write = regular_write, .unwatched = true, .shared = true};

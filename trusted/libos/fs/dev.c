@@ -63,11 +63,11 @@ static int64_t no_seek(struct file *f, int64_t offset, int whence)
 }
 
 static const struct file_ops null_ops = {
-    .read = null_read, .write = null_write, .seek = no_seek, .shared = true};
+    .read = null_read, .write = null_write, .seek = no_seek, .unwatched = true, .shared = true};
 static const struct file_ops zero_ops = {
-    .read = zero_read, .write = null_write, .seek = no_seek, .shared = true};
+    .read = zero_read, .write = null_write, .seek = no_seek, .unwatched = true, .shared = true};
 static const struct file_ops full_ops = {
-    .read = zero_read, .write = full_write, .seek = no_seek, .shared = true};
+    .read = zero_read, .write = full_write, .seek = no_seek, .unwatched = true, .shared = true};
 /* How much entropy is there: always enough. Nobody may say how much comes with what is written. */
 static long random_ioctl(struct file *f, uint64_t request, uint64_t arg)
 {
@@ -92,6 +92,13 @@ static const struct file_ops random_ops = {.read = random_read,
                                            .seek = no_seek,
                                            .shared = true};
 
+static const struct file_ops urandom_ops = {.read = random_read,
+                                            .write = null_write,
+                                            .ioctl = random_ioctl,
+                                            .seek = no_seek,
+                                            .unwatched = true,
+                                            .shared = true};
+
 static const struct device {
     const char *name;
     uint32_t rdev, mode;
@@ -102,7 +109,7 @@ static const struct device {
     {"zero", RDEV(1, 5), 0666, &zero_ops, NULL},
     {"full", RDEV(1, 7), 0666, &full_ops, NULL},
     {"random", RDEV(1, 8), 0666, &random_ops, NULL},
-    {"urandom", RDEV(1, 9), 0666, &random_ops, NULL},
+    {"urandom", RDEV(1, 9), 0666, &urandom_ops, NULL},
     {"tty", RDEV(5, 0), 0666, .ops = &null_ops, .open = pty_open_current},
     {"ptmx", RDEV(5, 2), 0666, .ops = &null_ops, .open = pty_open_master},
 };

@@ -51,6 +51,8 @@ static long tell_names(int fd, uint64_t to, uint32_t size, bool old)
         return -EBADF;
     if (!f->dentry || !is_dir(f->inode) || (f->flags & O_PATH))
         return -ENOTDIR;
+    if (dentry_removed(f->dentry))
+        return -ENOENT;
     int r = snapshot_names(f);
     if (r)
         return r;

@@ -453,7 +453,7 @@ long sys_epoll_ctl(int epfd, int operation, int fd, uint64_t event)
         return -EFAULT;
     if (!f || (!e && error == -EBADF))
         return -EBADF;
-    if (f->ops == &regular_ops || (f->inode && (f->inode->mode & S_IFMT) == S_IFDIR))
+    if (f->ops->unwatched || (f->inode && (f->inode->mode & S_IFMT) == S_IFDIR))
         return -EPERM;
     if (!e || f->data == e)
         return -EINVAL;

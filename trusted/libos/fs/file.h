@@ -122,6 +122,7 @@ struct file_ops {
     const char *name; /* of what has no path: "pipe", "anon_inode:[eventfd]" */
     bool stream;      /* no offset: pread and lseek are ESPIPE */
     bool pipe;        /* pipe_* work with it */
+    bool unwatched;   /* epoll refuses it */
     bool shared;      /* read, write and poll do with the big lock shared */
 };
 
