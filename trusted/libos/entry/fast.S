@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where patched call sites enter (mm/sites.h): registers as at `syscall`, but for RCX, or as at
-// `cpuid`, but for RDX, which says where the program goes on. Nothing is pushed on the program's stack: its red zone is in use.
+// `cpuid`, but for RDX, which says where the program goes on. Nothing is pushed on the program's
+// stack: its red zone is in use.
 //
 // All of this is LibOS code for whatever interrupts it: a kick that hits here is seen on the way
 // back. Registers go straight to thread.regs, the place of the last one first.
