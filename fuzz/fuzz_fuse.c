@@ -71,10 +71,11 @@ static void one_request(struct server *s, uint32_t opcode, uint64_t node, const 
 {
     uint64_t *copy = malloc(size + 8); /* aligned, and its end is seen */
     memcpy(copy, data, size);
-    struct request q = {.node = node, .arg = (uint8_t *)copy, .size = size, .out = answer};
+    struct request q = {
+        .opcode = opcode, .node = node, .arg = (uint8_t *)copy, .size = size, .out = answer};
     /* The flush is a thread's. */
     if (opcode != FUSE_FSYNC && opcode != FUSE_FSYNCDIR && opcode != FUSE_SYNCFS)
-        handle_request(s, opcode, &q);
+        handle_request(s, &q);
     else
         volume_sync(s->v);
     free(copy);
@@ -95,11 +96,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         data += 3 + n;
         size -= 3 + n;
     }
-    for (size_t i = 0; i < s.listing_count; i++) {
-        free(s.listings[i].entries);
-        free(s.listings[i].names);
-    }
-    free(s.listings);
     free(s.known);
     volume_abandon(s.v);
     return 0;

@@ -101,7 +101,8 @@ static void make_base(void)
     volume_abandon(v);
 }
 
-static int visit_name(void *arg, struct volume_name name, uint64_t ino, uint32_t mode)
+static int visit_name(void *arg, struct volume_name name, uint64_t ino, uint32_t mode,
+                      uint64_t next)
 {
     return ++*(unsigned *)arg > 200;
 }
@@ -119,7 +120,7 @@ static void use(struct volume *v)
         unsigned count = 0;
         volume_stat(v, ino, &st);
         volume_read(v, ino, 599000, buf, sizeof(buf));
-        volume_list(v, ino, visit_name, &count);
+        volume_list(v, ino, ino * 0x30000001u, visit_name, &count);
         volume_xattr_get(v, ino, name_of("user.a"), buf, sizeof(buf));
         volume_xattr_list(v, ino, (char *)buf, sizeof(buf));
         volume_seek(v, ino, 0, true);

@@ -76,18 +76,20 @@ static cJSON *describe_volume(const struct sh_volume_file *f)
     cJSON *o = cJSON_CreateObject();
     struct stat st;
     struct volume_info i;
+    struct volume_facts facts;
     cJSON_AddStringToObject(o, "file", f->path);
     add_number(o, "size", f->size);
     add_number(o, "on_disk", fstat(f->fd, &st) ? 0 : (uint64_t)st.st_blocks * 512);
     if (!f->volume)
         return o;
     volume_info(f->volume, &i);
-    cJSON_AddStringToObject(o, "name", i.name);
+    volume_facts(f->volume, &facts);
+    cJSON_AddStringToObject(o, "name", facts.name);
     add_number(o, "volume_size", volume_blocks(f->volume) * 4096);
     add_number(o, "used", (i.blocks - i.free) * 4096);
     add_number(o, "files", i.files);
-    add_number(o, "sequence", i.sequence);
-    cJSON_AddBoolToObject(o, "clean", i.clean);
+    add_number(o, "sequence", facts.sequence);
+    cJSON_AddBoolToObject(o, "clean", facts.clean);
     return o;
 }
 

@@ -38,7 +38,7 @@ static uint64_t find_made(const struct copy *c, uint64_t from)
     return 0;
 }
 
-static int take_name(void *arg, struct volume_name name, uint64_t ino, uint32_t mode)
+static int take_name(void *arg, struct volume_name name, uint64_t ino, uint32_t mode, uint64_t next)
 {
     struct copy *c = arg;
     sh_strings_addf(&c->names, "%.*s", (int)name.size, name.text);
@@ -124,7 +124,7 @@ static int copy_inode(struct copy *c, uint64_t from, uint64_t dir, struct volume
 
 static int copy_directory(struct copy *c, struct pair dir)
 {
-    int r = volume_list(c->from, dir.from, take_name, c);
+    int r = volume_list(c->from, dir.from, 0, take_name, c);
     for (size_t i = 0; !r && i < c->names.count; i++) {
         struct volume_name name = {c->names.v[i], strlen(c->names.v[i])};
         r = copy_inode(c, c->inodes[i], dir.to, name);

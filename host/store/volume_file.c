@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "host/store/volume_copy.h"
+#include "host/store/volume_owner.h"
 #include "trusted/volume/crypt.h"
 
 #define LOCK_TRIES 250
@@ -199,15 +200,15 @@ static char *name_beside(const char *path)
 static int write_anew(struct sh_volume_file *f, const char *path, const char *key_file,
                       struct sh_error *err)
 {
-    struct volume_info i;
+    struct volume_facts facts;
     struct sh_volume_file to = {.fd = -1};
-    volume_info(f->volume, &i);
+    volume_facts(f->volume, &facts);
     cleanup_close int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0 || ftruncate(fd, (off_t)f->size))
         return sh_fail_errno(err, -errno, "cannot create %s", path);
     int r = sh_volume_file_open(&to, path, true, err);
     if (!r)
-        r = sh_volume_file_format(&to, key_file, i.name, err);
+        r = sh_volume_file_format(&to, key_file, facts.name, err);
     if (!r)
         r = sh_volume_file_unlock(&to, key_file, true, err);
     if (!r)

@@ -55,7 +55,8 @@ static uint64_t visit_block(struct checking *c, uint64_t ino, unsigned levels, u
     return count;
 }
 
-static int check_entry(void *arg, struct volume_name name, uint64_t ino, uint32_t mode)
+static int check_entry(void *arg, struct volume_name name, uint64_t ino, uint32_t mode,
+                       uint64_t next)
 {
     struct checking *c = arg;
     struct disk_inode *i;
@@ -81,7 +82,7 @@ static void check_directory(struct checking *c, uint64_t ino, uint32_t nlink)
 {
     c->dir = ino;
     c->folders = 0;
-    if (dir_list(c->v, ino, check_entry, c))
+    if (dir_list(c->v, ino, 0, check_entry, c))
         report_fault(c, "a directory cannot be read");
     else if (ino != INO_ORPHANS && nlink && nlink != 2 + c->folders)
         report_fault(c, "a directory's count of links is wrong");
@@ -181,4 +182,10 @@ int volume_rekey(struct volume *v, const uint8_t key[VOLUME_KEY_SIZE])
     for (int i = 0; i < 2 && !r; i++)
         r = volume_commit(v);
     return r;
+}
+
+void volume_facts(const struct volume *v, struct volume_facts *out)
+{
+    *out = (struct volume_facts){.sequence = v->super.sequence, .clean = v->super.clean};
+    memcpy(out->name, v->super.name, sizeof(out->name) - 1);
 }

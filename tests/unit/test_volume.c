@@ -236,7 +236,7 @@ static void test_sizes(void **state)
     assert_int_equal(volume_open(&d, key, 0, memory, MEMORY, &v), 0);
     uint64_t ino = make_file(v, "file", key, 32);
     volume_info(v, &before);
-    assert_string_equal(before.name, "grows");
+    assert_string_equal(v->super.name, "grows");
     assert_int_equal(volume_grow(v, 70001), -EINVAL); /* the disk has no more */
     assert_int_equal(volume_grow(v, 4999), -EINVAL);
     assert_int_equal(volume_grow(v, 70000), 0);
@@ -262,7 +262,7 @@ static void test_sizes(void **state)
 
 /* ---- names ---- */
 
-static int count_one(void *arg, struct volume_name name, uint64_t ino, uint32_t mode)
+static int count_one(void *arg, struct volume_name name, uint64_t ino, uint32_t mode, uint64_t next)
 {
     ++*(unsigned *)arg;
     return 0;
@@ -285,7 +285,7 @@ static void test_many_names(void **state)
     }
     assert_int_equal(volume_close(v), 0);
     v = open_volume(&s, 0);
-    assert_int_equal(volume_list(v, VOLUME_ROOT, count_one, &seen), 0);
+    assert_int_equal(volume_list(v, VOLUME_ROOT, 0, count_one, &seen), 0);
     assert_int_equal(seen, count);
     for (unsigned i = 0; i < count; i += 7) {
         snprintf(name, sizeof(name), "name-%u", i);

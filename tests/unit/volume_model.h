@@ -127,7 +127,8 @@ struct volume_names {
     unsigned count;
 };
 
-static inline int collect(void *arg, struct volume_name name, uint64_t ino, uint32_t mode)
+static inline int collect(void *arg, struct volume_name name, uint64_t ino, uint32_t mode,
+                          uint64_t next)
 {
     struct volume_names *all = arg;
     if (all->count == MODEL_NAMES)
@@ -159,7 +160,7 @@ static inline uint64_t volume_hash(struct volume *v, uint64_t dir, uint64_t path
     static uint8_t data[MODEL_SIZE + 4096];
     struct volume_names *all = calloc(1, sizeof(*all));
     uint64_t sum = 0;
-    *error = volume_list(v, dir, collect, all);
+    *error = volume_list(v, dir, 0, collect, all);
     for (unsigned k = 0; k < all->count && !*error; k++) {
         struct volume_stat st;
         uint64_t h = name_hash(path, all->items[k].text, strlen(all->items[k].text)), content = 0;

@@ -87,6 +87,22 @@ bool anchor_is_due(struct anchor_watch *w, const struct volume_state *state, uin
     return false;
 }
 
+const char *anchor_words(enum anchor_news news)
+{
+    static const char *const words[] = {
+        [ANCHOR_LOST] = "%s; nothing is written to it any more",
+        [ANCHOR_AWAY] = "the broker does not have its newest state: %s; changes go on for %lu s, "
+                        "then they %s",
+        [ANCHOR_OVER] = "the broker is still away (%s), for more than %lu s: changes %s",
+        [ANCHOR_BACK] = "the broker has its newest state again"};
+    return words[news];
+}
+
+const char *anchor_then(const struct anchor_watch *w)
+{
+    return w->pauses ? "wait until it answers" : "fail (EIO)";
+}
+
 enum anchor_news anchor_heard(struct anchor_watch *w, const struct volume_state *state,
                               uint64_t now_ms)
 {

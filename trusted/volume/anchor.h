@@ -76,6 +76,10 @@ bool anchor_has(const struct anchor_watch *w, const struct volume_state *state);
 bool anchor_is_due(struct anchor_watch *w, const struct volume_state *state, uint64_t now_ms);
 /* What has to be said of its answers, each once. */
 enum anchor_news { ANCHOR_NO_NEWS, ANCHOR_LOST, ANCHOR_AWAY, ANCHOR_OVER, ANCHOR_BACK };
+/* For the instance's log, as a format: of why (%s), w->limit in s (%lu), and what changes do then
+ * (%s, anchor_then). NULL: nothing. */
+const char *anchor_words(enum anchor_news news);
+const char *anchor_then(const struct anchor_watch *w);
 /* An answer came: it has `state`. */
 enum anchor_news anchor_heard(struct anchor_watch *w, const struct volume_state *state,
                               uint64_t now_ms);

@@ -123,10 +123,10 @@ int volume_forget(struct volume *v, uint64_t ino)
                : run_now(v, &op);
 }
 
-int volume_list(struct volume *v, uint64_t dir, volume_each *each_name, void *arg)
+int volume_list(struct volume *v, uint64_t dir, uint64_t from, volume_each *each_name, void *arg)
 {
     int r = begin_read(v);
-    return r ? r : dir_list(v, dir, each_name, arg);
+    return r ? r : dir_list(v, dir, from, each_name, arg);
 }
 
 long volume_readlink(struct volume *v, uint64_t ino, char *buf, size_t size)
@@ -141,9 +141,9 @@ long volume_readlink(struct volume *v, uint64_t ino, char *buf, size_t size)
 long volume_read(struct volume *v, uint64_t ino, uint64_t offset, void *buf, size_t size)
 {
     struct disk_inode *i;
-    int r = read_inode(v, ino, &i);
-    if (!r && (i->mode & TYPE_MASK) != TYPE_FILE)
-        r = (i->mode & TYPE_MASK) == TYPE_DIR ? -EISDIR : -EINVAL;
+    int r = begin_read(v);
+    if (!r)
+        r = ino_get_file(v, ino, &i);
     return r ? r : ino_read(v, ino, offset, buf, size);
 }
 

@@ -27,7 +27,7 @@ static int append_records(struct volume *v, uint32_t count)
                 ? ino_write(v, s->delta_ino, s->delta_records * RECORD, v->pending, count * RECORD)
                 : 0;
     s->delta_records += count;
-    return r ? r : tree_write_back(v, false);
+    return r ? r : tree_write(v, 0, CLASS_ABOVE);
 }
 
 int delta_save(struct volume *v, bool last)
@@ -54,7 +54,7 @@ int delta_save(struct volume *v, bool last)
     if (!r)
         r = append_records(v, count);
     s->features = (s->features & ~FEATURE_DELTAS) | (s->delta_records ? FEATURE_DELTAS : 0);
-    return r ? r : tree_write_back(v, true);
+    return r ? r : tree_write(v, 0, CLASS_MAP);
 }
 
 static int take_record(struct volume *v, const struct delta_record *r)

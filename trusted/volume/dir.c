@@ -5,7 +5,7 @@
 // key of the volume's own) the first `depth` bits say which: entry of the table, u32 each, in
 // blocks TABLE on. A directory of one bucket needs no table. A full bucket is split by its next
 // bit, and the table doubled when there is none left. Buckets do not merge: a directory keeps its
-// blocks until it is removed.
+// blocks until it is removed. A list goes by hash.
 #include "trusted/volume/internal.h"
 
 #include "lib/bytes.h"
@@ -291,24 +291,6 @@ int dir_add(struct volume *v, uint64_t dir, struct volume_name name, uint64_t in
     return r;
 }
 
-int dir_remove(struct volume *v, uint64_t dir, struct volume_name name)
-{
-    struct node *n;
-    struct entry e;
-    uint8_t *p;
-    int r = find_name(v, dir, name, &n, &p, &e);
-    if (!r)
-        r = tree_dirty(v, n);
-    if (r)
-        return r;
-    struct bucket *b = (struct bucket *)n->data;
-    size_t size = sizeof(e) + e.size, behind = (size_t)(b->data + b->used - p) - size;
-    memmove(p, p + size, behind);
-    memset(p + behind, 0, size);
-    b->used = (uint16_t)(b->used - size);
-    return touch_directory(v, dir);
-}
-
 int dir_replace(struct volume *v, uint64_t dir, struct volume_name name, uint64_t ino,
                 uint32_t mode)
 {
@@ -320,43 +302,75 @@ int dir_replace(struct volume *v, uint64_t dir, struct volume_name name, uint64_
         r = tree_dirty(v, n);
     if (r)
         return r;
+    struct bucket *b = (struct bucket *)n->data;
+    size_t size = sizeof(e) + e.size, behind = (size_t)(b->data + b->used - p) - size;
     e.ino = ino;
     e.type = (uint8_t)(mode >> 12);
     memcpy(p, &e, sizeof(e));
+    if (!ino) {
+        memmove(p, p + size, behind);
+        memset(p + behind, 0, size);
+        b->used = (uint16_t)(b->used - size);
+    }
     return touch_directory(v, dir);
 }
 
-int dir_list(struct volume *v, uint64_t dir, volume_each *each_name, void *arg)
+/* By hash, in memory: for lists, whose places so stay what they are when the bucket is split. */
+static void sort_bucket(struct bucket *b)
 {
-    for (uint32_t at = 0;; at++) {
-        struct disk_inode *i;
-        struct node *n;
-        struct entry e;
-        uint8_t *p;
-        v->step++;
-        int r = get_directory(v, dir, &i);
-        if (r || at >= i->buckets)
-            return r;
-        r = tree_node(v, dir, 0, at, 0, &n);
-        if (r)
-            return r == -ENOENT ? -EIO : r;
-        struct bucket *b = (struct bucket *)n->data;
-        for (size_t o = 0; (p = next_entry(b, &o, &e));) {
-            struct volume_name name = {(char *)p + sizeof(e), e.size};
-            r = each_name(arg, name, e.ino, (uint32_t)e.type << 12);
-            if (r)
-                return r;
+    struct entry e, f;
+    uint8_t *p, moved[sizeof(e) + UINT8_MAX];
+    uint32_t highest = 0;
+    for (size_t at = 0, start = 0; (p = next_entry(b, &at, &e)); start = at) {
+        size_t size = at - start, to = 0;
+        if (e.hash >= highest) {
+            highest = e.hash;
+            continue;
         }
+        for (size_t next = 0; next_entry(b, &next, &f) && f.hash <= e.hash;)
+            to = next;
+        memcpy(moved, p, size);
+        memmove(b->data + to + size, b->data + to, start - to);
+        memcpy(b->data + to, moved, size);
     }
 }
 
-static int stop_at_any(void *arg, struct volume_name name, uint64_t ino, uint32_t mode)
+static int take_first(void *arg, struct volume_name name, uint64_t ino, uint32_t mode,
+                      uint64_t next)
 {
+    *(uint64_t *)arg = ino;
     return 1;
 }
 
-int dir_empty(struct volume *v, uint64_t dir)
+int dir_list(struct volume *v, uint64_t dir, uint64_t from, volume_each *each_name, void *arg)
 {
-    int r = dir_list(v, dir, stop_at_any, NULL);
-    return r < 0 ? r : !r;
+    while (from <= UINT32_MAX) {
+        struct node *n;
+        struct entry e;
+        uint8_t *p;
+        uint32_t number;
+        v->step++;
+        int r = find_bucket(v, dir, (uint32_t)from, &number, &n);
+        if (r)
+            return r == -ENOENT ? 0 : r;
+        struct bucket *b = (struct bucket *)n->data;
+        if (b->depth > DEPTH_MAX)
+            return -EIO;
+        sort_bucket(b);
+        for (size_t at = 0; (p = next_entry(b, &at, &e));) {
+            struct volume_name name = {(char *)p + sizeof(e), e.size};
+            r = e.hash < from ? 0
+                              : each_name(arg, name, e.ino, (uint32_t)e.type << 12, e.hash + 1ull);
+            if (r)
+                return r;
+        }
+        from = (from | UINT32_MAX >> b->depth) + 1;
+    }
+    return 0;
+}
+
+int dir_find_any(struct volume *v, uint64_t dir, uint64_t *ino)
+{
+    *ino = 0;
+    return dir_list(v, dir, 0, take_first, ino);
 }

@@ -11,6 +11,16 @@ int ino_change(struct volume *v, uint64_t ino, struct disk_inode **out)
     return r ? r : tree_dirty(v, n);
 }
 
+int ino_get_file(struct volume *v, uint64_t ino, struct disk_inode **out)
+{
+    int r = ino_get(v, ino, out, NULL);
+    if (r || !(*out)->mode)
+        return r ? r : -ENOENT;
+    if (((*out)->mode & TYPE_MASK) == TYPE_DIR)
+        return -EISDIR;
+    return ((*out)->mode & TYPE_MASK) == TYPE_FILE ? 0 : -EINVAL;
+}
+
 /* A place in the table: of an inode given back, or behind the last. */
 static int take_place(struct volume *v, uint64_t *ino, struct disk_inode **out)
 {
@@ -86,26 +96,31 @@ static int read_ends(struct volume *v, uint64_t ino, uint64_t offset, uint64_t e
     return r == -ENOENT ? 0 : r;
 }
 
+/* Zeros in a block that is there; a hole stays one. */
+static int clear_part(struct volume *v, uint64_t ino, uint64_t offset, size_t size)
+{
+    struct node *n;
+    int r = tree_node(v, ino, 0, offset / BLOCK_SIZE, 0, &n);
+    if (r)
+        return r == -ENOENT ? 0 : r;
+    r = tree_dirty(v, n);
+    if (!r)
+        memset(n->data + offset % BLOCK_SIZE, 0, size);
+    return r;
+}
+
 int ino_shorten(struct volume *v, uint64_t ino, uint64_t size)
 {
     struct disk_inode *i;
-    struct node *n;
     int r = read_ends(v, ino, size, 0);
+    if (!r)
+        r = tree_free(v, ino, (size + BLOCK_SIZE - 1) / BLOCK_SIZE, FILE_BLOCKS_MAX);
     if (r)
         return r;
-    r = tree_free(v, ino, (size + BLOCK_SIZE - 1) / BLOCK_SIZE, FILE_BLOCKS_MAX);
-    if (r)
-        return r;
-    if (size % BLOCK_SIZE) {
-        r = tree_node(v, ino, 0, size / BLOCK_SIZE, 0, &n);
-        if (!r)
-            r = tree_dirty(v, n);
-        if (!r)
-            memset(n->data + size % BLOCK_SIZE, 0, BLOCK_SIZE - size % BLOCK_SIZE);
-        else if (r != -ENOENT)
-            return r;
-    }
-    r = ino_change(v, ino, &i);
+    if (size % BLOCK_SIZE)
+        r = clear_part(v, ino, size, BLOCK_SIZE - size % BLOCK_SIZE);
+    if (!r)
+        r = ino_change(v, ino, &i);
     if (!r)
         i->size = size;
     return r;
@@ -178,19 +193,6 @@ long ino_read(struct volume *v, uint64_t ino, uint64_t offset, void *buf, size_t
         left -= part;
     }
     return (long)size;
-}
-
-/* Zeros in a block that is there; a hole stays one. */
-static int clear_part(struct volume *v, uint64_t ino, uint64_t offset, size_t size)
-{
-    struct node *n;
-    int r = tree_node(v, ino, 0, offset / BLOCK_SIZE, 0, &n);
-    if (r)
-        return r == -ENOENT ? 0 : r;
-    r = tree_dirty(v, n);
-    if (!r)
-        memset(n->data + offset % BLOCK_SIZE, 0, size);
-    return r;
 }
 
 int ino_punch(struct volume *v, uint64_t ino, uint64_t offset, uint64_t size)

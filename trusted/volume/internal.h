@@ -56,7 +56,12 @@ struct delta {
     bool fresh;    /* changed since the last commit */
 };
 
-#define CLASSES 15u /* of dirty nodes, in the order in which they are written */
+/* Classes of dirty nodes, in the order in which they are written: content, what hangs above it, the
+ * inode table, the map. */
+#define CLASS_ABOVE 1u
+#define CLASS_TABLE 6u
+#define CLASS_MAP 12u
+#define CLASSES 15u
 
 struct volume {
     struct volume_disk disk;
@@ -194,13 +199,14 @@ int tree_free_xattr(struct volume *v, uint64_t ino);
 int tree_next(struct volume *v, uint64_t ino, uint64_t from, bool hole, uint64_t *index);
 /* Whole blocks of content, 1..count of them: how many, or -errno. */
 long tree_read(struct volume *v, uint64_t ino, uint64_t index, uint32_t count, uint8_t *buf);
-/* Dirty nodes to the disk, not yet flushed: content, or also what hangs above it. */
-int tree_write_back(struct volume *v, bool all);
-int tree_write_map(struct volume *v);
+/* Dirty nodes of some classes to the disk, not yet flushed. */
+int tree_write(struct volume *v, unsigned first, unsigned end);
 int ino_get(struct volume *v, uint64_t ino, struct disk_inode **out, struct node **node);
 
 /* inode.c */
 int ino_new(struct volume *v, uint32_t mode, struct volume_owner owner, uint64_t *ino);
+/* -ENOENT, -EISDIR; -EINVAL: no regular file. */
+int ino_get_file(struct volume *v, uint64_t ino, struct disk_inode **out);
 int ino_change(struct volume *v, uint64_t ino, struct disk_inode **out); /* dirty */
 int ino_delete(struct volume *v, uint64_t ino);                 /* 1: more to do, 0, -errno */
 int ino_shorten(struct volume *v, uint64_t ino, uint64_t size); /* likewise */
@@ -212,11 +218,12 @@ int ino_punch(struct volume *v, uint64_t ino, uint64_t offset, uint64_t size);
 int dir_find(struct volume *v, uint64_t dir, struct volume_name name, uint64_t *ino,
              uint32_t *type);
 int dir_add(struct volume *v, uint64_t dir, struct volume_name name, uint64_t ino, uint32_t mode);
-int dir_remove(struct volume *v, uint64_t dir, struct volume_name name);
+/* A name that is there leads elsewhere; ino 0: it goes. */
 int dir_replace(struct volume *v, uint64_t dir, struct volume_name name, uint64_t ino,
                 uint32_t mode);
-int dir_empty(struct volume *v, uint64_t dir); /* 1, 0 or -errno */
-int dir_list(struct volume *v, uint64_t dir, volume_each *each_name, void *arg);
+/* The first entry in a list: 1, 0: it is empty, -errno. */
+int dir_find_any(struct volume *v, uint64_t dir, uint64_t *ino);
+int dir_list(struct volume *v, uint64_t dir, uint64_t from, volume_each *each_name, void *arg);
 
 /* delta.c */
 int delta_load(struct volume *v);
@@ -240,21 +247,23 @@ enum op_type {
     OP_WRITE,
     OP_PUNCH,
     OP_SET,
-    OP_XATTR,
-    OP_TYPES
+    OP_XATTR
 };
 struct op {
-    enum op_type type;
+    struct { /* as it stands in the log; then follow name, new_name, data */
+        uint8_t type, name_size, new_name_size, zero;
+        uint32_t size; /* of data */
+        int64_t now;
+        uint64_t a[7], zeros; /* op.c says which */
+    };
     struct volume_name name, new_name;
-    uint64_t a[7]; /* op.c says which */
     const void *data;
-    uint32_t size;
-    int64_t now;
     uint64_t result; /* OP_MAKE: the inode's number */
 };
 #define OP_HEAD 80u
+_Static_assert(offsetof(struct op, name) == OP_HEAD, "packed");
 size_t op_size(const struct op *op);
-void op_encode(const struct op *op, uint8_t *out);
+void op_encode(struct op *op, uint8_t *out);
 /* Its size, or 0: not a whole one. op points into data. */
 size_t op_decode(struct op *op, const uint8_t *data, size_t size);
 /* 0, 1: half done, commit and call again, -errno. */
@@ -269,7 +278,7 @@ int root_commit(struct volume *v, bool clean);
 
 /* log.c */
 int log_start(struct volume *v); /* anew, behind a commit */
-void log_append(struct volume *v, const struct op *op);
+void log_append(struct volume *v, struct op *op);
 /* The pending operations as a record, not yet flushed; and when they are. */
 int log_write(struct volume *v);
 int log_written(struct volume *v, int flushed);

@@ -45,7 +45,7 @@ static uint32_t blocks_for(size_t size)
     return (uint32_t)((size + LOG_DATA - 1) / LOG_DATA);
 }
 
-void log_append(struct volume *v, const struct op *op)
+void log_append(struct volume *v, struct op *op)
 {
     size_t size = op_size(op);
     if (v->replaying || v->need_commit)

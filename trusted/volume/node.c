@@ -30,7 +30,9 @@ bool node_is_content(const struct node *n)
 static unsigned class_of(const struct node *n)
 {
     unsigned level = n->level == LEVEL_XATTR ? 0 : n->level;
-    return n->ino == INO_MAP ? 12 + level : n->ino == INO_TABLE ? 6 + level : level;
+    return n->ino == INO_MAP     ? CLASS_MAP + level
+           : n->ino == INO_TABLE ? CLASS_TABLE + level
+                                 : level;
 }
 
 static struct list_node *home_of(struct volume *v, const struct node *n)

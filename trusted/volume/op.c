@@ -30,17 +30,12 @@ static uint8_t *append_bytes(uint8_t *out, const void *data, size_t size)
     return out + size;
 }
 
-void op_encode(const struct op *op, uint8_t *out)
+void op_encode(struct op *op, uint8_t *out)
 {
-    memset(out, 0, OP_HEAD);
-    out[0] = (uint8_t)op->type;
-    out[1] = (uint8_t)op->name.size;
-    out[2] = (uint8_t)op->new_name.size;
-    sh_put_le32(out + 4, op->size);
-    sh_put_le64(out + 8, (uint64_t)op->now);
-    for (unsigned i = 0; i < 7; i++)
-        sh_put_le64(out + 16 + 8 * i, op->a[i]);
-    out = append_bytes(out + OP_HEAD, op->name.text, op->name.size);
+    op->name_size = (uint8_t)op->name.size;
+    op->new_name_size = (uint8_t)op->new_name.size;
+    out = append_bytes(out, op, OP_HEAD);
+    out = append_bytes(out, op->name.text, op->name.size);
     out = append_bytes(out, op->new_name.text, op->new_name.size);
     append_bytes(out, op->data, op->size);
 }
@@ -49,14 +44,13 @@ size_t op_decode(struct op *op, const uint8_t *data, size_t size)
 {
     struct sh_reader r = sh_reader(data, size);
     const uint8_t *head = sh_read(&r, OP_HEAD);
-    if (!head || !head[0] || head[0] >= OP_TYPES)
+    *op = (struct op){0};
+    if (!head)
         return 0;
-    *op =
-        (struct op){.type = head[0], .size = sh_le32(head + 4), .now = (int64_t)sh_le64(head + 8)};
-    for (unsigned i = 0; i < 7; i++)
-        op->a[i] = sh_le64(head + 16 + 8 * i);
-    op->name = (struct volume_name){(const char *)sh_read(&r, head[1]), head[1]};
-    op->new_name = (struct volume_name){(const char *)sh_read(&r, head[2]), head[2]};
+    memcpy(op, head, OP_HEAD);
+    op->name = (struct volume_name){(const char *)sh_read(&r, op->name_size), op->name_size};
+    op->new_name =
+        (struct volume_name){(const char *)sh_read(&r, op->new_name_size), op->new_name_size};
     op->data = sh_read(&r, op->size);
     return r.failed ? 0 : r.at;
 }
@@ -81,7 +75,7 @@ static int add_orphan(struct volume *v, uint64_t ino, uint32_t mode)
 static int remove_orphan(struct volume *v, uint64_t ino)
 {
     struct orphan o;
-    return dir_remove(v, INO_ORPHANS, orphan_name(&o, ino));
+    return dir_replace(v, INO_ORPHANS, orphan_name(&o, ino), 0, 0);
 }
 
 /* A directory that still has a name, and in it no such name. */
@@ -179,8 +173,8 @@ static int may_remove(struct volume *v, uint64_t ino, uint32_t type, bool as_dir
         return as_directory ? -ENOTDIR : -EISDIR;
     if (!as_directory)
         return 0;
-    int r = dir_empty(v, ino);
-    return r < 0 ? r : r ? 0 : -ENOTEMPTY;
+    int r = dir_find_any(v, ino, &ino);
+    return r == 1 ? -ENOTEMPTY : r;
 }
 
 static int op_unlink(struct volume *v, struct op *op)
@@ -191,7 +185,7 @@ static int op_unlink(struct volume *v, struct op *op)
     if (!r)
         r = may_remove(v, ino, type, op->type == OP_RMDIR);
     if (!r)
-        r = dir_remove(v, op->a[0], op->name);
+        r = dir_replace(v, op->a[0], op->name, 0, 0);
     return r ? r : lost_name(v, ino, type, op->a[0]);
 }
 
@@ -273,7 +267,7 @@ static int op_rename(struct volume *v, struct op *op)
         return r ? r : update_moved(v, there, there_type, to, dir);
     }
     if (!r)
-        r = dir_remove(v, dir, op->name);
+        r = dir_replace(v, dir, op->name, 0, 0);
     return r || !there ? r : lost_name(v, there, there_type, to);
 }
 
@@ -288,28 +282,13 @@ static int op_forget(struct volume *v, struct op *op)
     return r ? r : remove_orphan(v, ino);
 }
 
-static int check_regular(struct volume *v, uint64_t ino)
-{
-    struct disk_inode *i;
-    int r = ino_get(v, ino, &i, NULL);
-    if (r || !i->mode)
-        return r ? r : -ENOENT;
-    if ((i->mode & TYPE_MASK) == TYPE_DIR)
-        return -EISDIR;
-    return (i->mode & TYPE_MASK) == TYPE_FILE ? 0 : -EINVAL;
-}
-
 static int set_size(struct volume *v, uint64_t ino, uint64_t size)
 {
     struct disk_inode *i;
-    int r = check_regular(v, ino);
+    int r = ino_get_file(v, ino, &i);
     if (!r && size > FILE_BLOCKS_MAX * BLOCK_SIZE)
         r = -EFBIG;
-    if (!r)
-        r = ino_get(v, ino, &i, NULL);
-    if (r)
-        return r;
-    if (size < i->size)
+    if (!r && size < i->size)
         r = ino_shorten(v, ino, size);
     if (!r)
         r = ino_change(v, ino, &i);
@@ -349,7 +328,8 @@ static int op_set(struct volume *v, struct op *op)
 
 static int op_content(struct volume *v, struct op *op)
 {
-    int r = check_regular(v, op->a[0]);
+    struct disk_inode *i;
+    int r = ino_get_file(v, op->a[0], &i);
     if (r)
         return r;
     if (op->type == OP_WRITE)

@@ -108,11 +108,11 @@ int root_commit(struct volume *v, bool clean)
 {
     if (v->failed)
         return v->failed;
-    int r = tree_write_back(v, true);
+    int r = tree_write(v, 0, CLASS_MAP);
     if (!r)
         r = delta_save(v, clean);
     if (!r)
-        r = tree_write_map(v);
+        r = tree_write(v, CLASS_MAP, CLASSES);
     if (r)
         return volume_fail(v, r, "the disk cannot be written");
     v->super.sequence++;

@@ -26,9 +26,9 @@ static int make_memory(struct volume *v)
     int r = 0;
     v->step++;
     if (v->dirty_other + v->dirty_content + v->sticky_count > dirty_limit(v))
-        r = tree_write_back(v, true);
+        r = tree_write(v, 0, CLASS_MAP);
     else if (v->dirty_content > v->content_max / 2)
-        r = tree_write_back(v, false);
+        r = tree_write(v, 0, CLASS_ABOVE);
     if (!r && (v->sticky_count > v->node_count / 8 || is_wasteful(v)) && !v->replaying)
         r = root_commit(v, false);
     return r;

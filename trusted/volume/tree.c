@@ -412,18 +412,10 @@ static int write_class(struct volume *v, struct list_node *l)
     return 0;
 }
 
-int tree_write_back(struct volume *v, bool all)
+int tree_write(struct volume *v, unsigned first, unsigned end)
 {
     int r = 0;
-    for (unsigned c = 0; c < (all ? 12 : 1) && !r; c++)
-        r = write_class(v, &v->dirty[c]);
-    return r ? r : block_write_out(v);
-}
-
-int tree_write_map(struct volume *v)
-{
-    int r = 0;
-    for (unsigned c = 12; c < CLASSES && !r; c++)
+    for (unsigned c = first; c < end && !r; c++)
         r = write_class(v, &v->dirty[c]);
     return r ? r : block_write_out(v);
 }

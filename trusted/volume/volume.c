@@ -144,19 +144,13 @@ static int judge_super(const struct volume *v)
     return s->blocks > v->disk.blocks ? -EOVERFLOW : 0;
 }
 
-static int take_first(void *arg, struct volume_name name, uint64_t ino, uint32_t mode)
-{
-    *(uint64_t *)arg = ino;
-    return 1;
-}
-
 /* Files that were unlinked while open, when nothing is open yet. */
 static int forget_orphans(struct volume *v)
 {
     for (;;) {
         uint64_t ino;
         v->step++;
-        int r = dir_list(v, INO_ORPHANS, take_first, &ino);
+        int r = dir_find_any(v, INO_ORPHANS, &ino);
         if (r <= 0)
             return r;
         struct op op = {.type = OP_FORGET, .a = {ino}, .now = v->disk.now_ns(v->disk.ctx)};
@@ -275,19 +269,11 @@ void volume_anchored(struct volume *v, const struct volume_state *state)
 void volume_info(const struct volume *v, struct volume_info *out)
 {
     const struct super *s = &v->super;
+    uint64_t kept = run_reserve(v);
     *out = (struct volume_info){.blocks = s->blocks - map_fixed(s),
                                 .free = s->free,
-                                .files = s->files,
-                                .sequence = s->sequence,
-                                .version = s->version,
-                                .log_blocks = s->log_blocks,
-                                .clean = s->clean,
-                                .created = s->created,
-                                .written = s->written};
-    uint64_t kept = run_reserve(v);
-    out->available = s->free > kept ? s->free - kept : 0;
-    memcpy(out->id, s->id, sizeof(out->id));
-    memcpy(out->name, s->name, sizeof(out->name));
+                                .available = s->free > kept ? s->free - kept : 0,
+                                .files = s->files};
 }
 
 uint64_t volume_blocks(const struct volume *v)

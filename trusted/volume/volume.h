@@ -148,12 +148,6 @@ struct volume_info {
     uint64_t blocks, free; /* without those that have fixed places */
     uint64_t available;    /* of the free ones, what new data may take */
     uint64_t files;        /* inodes in use, without the root's */
-    uint64_t sequence;     /* of the root record */
-    uint32_t version, log_blocks;
-    bool clean;               /* it was closed in order */
-    int64_t created, written; /* ns since 1970, as the writer's clock said */
-    uint8_t id[16];           /* random, of volume_create */
-    char name[64];            /* ended by NUL */
 };
 /* Never fails; *out is the caller's, wholly filled. */
 void volume_info(const struct volume *v, struct volume_info *out);
@@ -210,11 +204,14 @@ int volume_rename(struct volume *v, uint64_t dir, struct volume_name name, uint6
 /* Nobody has ino open any more: if it has no names, its room is given back. Else nothing happens,
  * and 0. What a crash kept from it is made up for when the volume is opened. */
 int volume_forget(struct volume *v, uint64_t ino);
-/* Gets one entry of a directory; mode: S_IFMT alone. `name.text` lasts for the call. It must not
- * call the volume. Nonzero ends the listing. */
-typedef int volume_each(void *arg, struct volume_name name, uint64_t ino, uint32_t mode);
-/* Every entry in no order. 0 at the end, the nonzero value of each_name, -ENOENT, -ENOTDIR. */
-int volume_list(struct volume *v, uint64_t dir, volume_each *each_name, void *arg);
+/* Gets one entry of a directory; mode: S_IFMT alone; next: where a list goes on behind it and those
+ * that have the same. `name.text` lasts for the call. It must not call the volume. Nonzero ends the
+ * listing. */
+typedef int volume_each(void *arg, struct volume_name name, uint64_t ino, uint32_t mode,
+                        uint64_t next);
+/* Every entry from place `from` on, 0: all. Places are the entries' own, whatever comes and goes
+ * beside them. 0 at the end, the nonzero value of each_name, -ENOENT, -ENOTDIR. */
+int volume_list(struct volume *v, uint64_t dir, uint64_t from, volume_each *each_name, void *arg);
 
 /* Bytes of a link's text, cut at `size`, without NUL. -EINVAL: no link. */
 long volume_readlink(struct volume *v, uint64_t ino, char *buf, size_t size);

@@ -50,15 +50,18 @@ static int get_attrs(struct volume *v, uint64_t ino, struct attr_block **out)
     return r;
 }
 
+static int read_attrs(struct volume *v, uint64_t ino, struct attr_block **out)
+{
+    v->step++;
+    return v->failed ? v->failed : get_attrs(v, ino, out);
+}
+
 long volume_xattr_get(struct volume *v, uint64_t ino, struct volume_name name, void *value,
                       size_t size)
 {
     struct attr_block *b;
     struct attr a;
-    if (v->failed)
-        return v->failed;
-    v->step++;
-    int r = get_attrs(v, ino, &b);
+    int r = read_attrs(v, ino, &b);
     if (r)
         return r;
     const uint8_t *p = find_attr(b, name, &a);
@@ -77,10 +80,7 @@ long volume_xattr_list(struct volume *v, uint64_t ino, char *buf, size_t size)
     struct attr a;
     const uint8_t *p;
     size_t total = 0;
-    if (v->failed)
-        return v->failed;
-    v->step++;
-    int r = get_attrs(v, ino, &b);
+    int r = read_attrs(v, ino, &b);
     if (r)
         return r == -ENODATA ? 0 : r;
     for (size_t at = 0; (p = next_attr(b, &at, &a)); total += a.name_size + 1u) {

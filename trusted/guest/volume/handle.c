@@ -129,13 +129,15 @@ static long read_link(struct server *s, const struct request *q)
     return volume_readlink(s->v, q->node, q->out, VOLUME_LINK_MAX);
 }
 
+static const struct volume_name no_name;
+
 /* A directory with S_ISGID hands on its group, and to directories this bit. */
-static int make_inode(struct server *s, const struct request *q, uint64_t dir,
-                      struct volume_name name, uint32_t mode, uint32_t rdev,
-                      struct volume_name link, uint64_t *ino)
+static long make_inode(struct server *s, const struct request *q, struct volume_name name,
+                       uint32_t mode, uint32_t rdev, struct volume_name link)
 {
     struct volume_stat parent;
     struct volume_owner owner = {q->uid, q->gid};
+    uint64_t ino, dir = q->opcode == FUSE_TMPFILE ? 0 : q->node;
     int r = volume_stat(s->v, q->node, &parent);
     if (r)
         return r;
@@ -143,78 +145,56 @@ static int make_inode(struct server *s, const struct request *q, uint64_t dir,
         owner.gid = parent.gid;
         mode |= S_ISDIR(mode) ? S_ISGID : 0;
     }
-    return volume_make(s->v, dir, name, mode, owner, rdev, link, ino);
+    r = volume_make(s->v, dir, name, mode, owner, rdev, link, &ino);
+    return r ? r : answer_entry(s, q, ino);
 }
 
 static long make_node(struct server *s, const struct request *q)
 {
     const struct fuse_mknod_in *in = (const void *)q->arg;
-    struct volume_name none = {0};
-    uint64_t ino;
-    int r =
-        make_inode(s, q, q->node, text_at(q, sizeof(*in), NULL), in->mode, in->rdev, none, &ino);
-    return r ? r : answer_entry(s, q, ino);
+    return make_inode(s, q, text_at(q, sizeof(*in), NULL), in->mode, in->rdev, no_name);
 }
 
 static long make_dir(struct server *s, const struct request *q)
 {
     const struct fuse_mkdir_in *in = (const void *)q->arg;
-    struct volume_name none = {0};
-    uint64_t ino;
     uint32_t mode = S_IFDIR | (in->mode & 07777);
-    int r = make_inode(s, q, q->node, text_at(q, sizeof(*in), NULL), mode, 0, none, &ino);
-    return r ? r : answer_entry(s, q, ino);
+    return make_inode(s, q, text_at(q, sizeof(*in), NULL), mode, 0, no_name);
 }
 
 static long make_link(struct server *s, const struct request *q)
 {
     struct volume_name name = text_at(q, 0, NULL), to = text_at(q, 0, &name);
-    uint64_t ino;
-    int r = to.size ? make_inode(s, q, q->node, name, S_IFLNK | 0777, 0, to, &ino) : -ENOENT;
-    return r ? r : answer_entry(s, q, ino);
+    return to.size ? make_inode(s, q, name, S_IFLNK | 0777, 0, to) : -ENOENT;
 }
 
 /* An entry, and that it is open: there are no handles of files. */
-static long create_file(struct server *s, const struct request *q, bool nameless)
+static long create_file(struct server *s, const struct request *q)
 {
     const struct fuse_create_in *in = (const void *)q->arg;
-    struct volume_name name = text_at(q, sizeof(*in), NULL), none = {0};
     struct fuse_open_out *open = (void *)((struct fuse_entry_out *)q->out + 1);
-    uint64_t ino;
-    int r = make_inode(s, q, nameless ? 0 : q->node, nameless ? none : name,
-                       S_IFREG | (in->mode & 07777), 0, none, &ino);
-    long n = r ? r : answer_entry(s, q, ino);
+    long n =
+        make_inode(s, q, text_at(q, sizeof(*in), NULL), S_IFREG | (in->mode & 07777), 0, no_name);
     if (n < 0)
         return n;
     *open = (struct fuse_open_out){.open_flags = FOPEN_KEEP_CACHE};
     return n + (long)sizeof(*open);
 }
 
-static long create_named(struct server *s, const struct request *q)
+static long remove_name(struct server *s, const struct request *q)
 {
-    return create_file(s, q, false);
+    return (q->opcode == FUSE_RMDIR ? volume_rmdir : volume_unlink)(s->v, q->node,
+                                                                    text_at(q, 0, NULL));
 }
 
-static long create_nameless(struct server *s, const struct request *q)
+static long rename_name(struct server *s, const struct request *q)
 {
-    return create_file(s, q, true);
-}
-
-static long unlink_name(struct server *s, const struct request *q)
-{
-    return volume_unlink(s->v, q->node, text_at(q, 0, NULL));
-}
-
-static long remove_dir(struct server *s, const struct request *q)
-{
-    return volume_rmdir(s->v, q->node, text_at(q, 0, NULL));
-}
-
-static long rename_name(struct server *s, const struct request *q, size_t head, uint64_t to,
-                        uint32_t flags)
-{
+    bool plain = q->opcode == FUSE_RENAME;
+    const struct fuse_rename2_in *in = (const void *)q->arg; /* FUSE_RENAME's is its beginning */
+    size_t head = plain ? sizeof(struct fuse_rename_in) : sizeof(*in);
     struct volume_name from = text_at(q, head, NULL), name = text_at(q, head, &from);
-    uint64_t ino;
+    uint64_t ino, to = in->newdir;
+    uint32_t flags = plain ? 0 : in->flags;
     if (flags & ~(uint32_t)(RENAME_NOREPLACE | RENAME_EXCHANGE))
         return -EINVAL;
     if (flags & RENAME_NOREPLACE) {
@@ -223,18 +203,6 @@ static long rename_name(struct server *s, const struct request *q, size_t head, 
             return r ? r : -EEXIST;
     }
     return volume_rename(s->v, q->node, from, to, name, flags & RENAME_EXCHANGE);
-}
-
-static long rename_plain(struct server *s, const struct request *q)
-{
-    const struct fuse_rename_in *in = (const void *)q->arg;
-    return rename_name(s, q, sizeof(*in), in->newdir, 0);
-}
-
-static long rename_flags(struct server *s, const struct request *q)
-{
-    const struct fuse_rename2_in *in = (const void *)q->arg;
-    return rename_name(s, q, sizeof(*in), in->newdir, in->flags);
 }
 
 static long add_link(struct server *s, const struct request *q)
@@ -366,16 +334,6 @@ static long seek_file(struct server *s, const struct request *q)
     return at < 0 ? (long)at : (long)sizeof(struct fuse_lseek_out);
 }
 
-static long read_dir(struct server *s, const struct request *q)
-{
-    return dir_read(s, q, false);
-}
-
-static long read_dir_plus(struct server *s, const struct request *q)
-{
-    return dir_read(s, q, true);
-}
-
 static long start_session(struct server *s, const struct request *q)
 {
     static const uint64_t wanted = FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_DO_READDIRPLUS |
@@ -413,6 +371,12 @@ static long say_yes(struct server *s, const struct request *q)
     return 0;
 }
 
+static long open_dir(struct server *s, const struct request *q)
+{
+    *(struct fuse_open_out *)q->out = (struct fuse_open_out){0};
+    return sizeof(struct fuse_open_out);
+}
+
 /* What is not here is -ENOSYS, which the kernel remembers: it opens files without asking. */
 static const struct {
     long (*handle)(struct server *s, const struct request *q);
@@ -427,9 +391,9 @@ static const struct {
     [FUSE_SYMLINK] = {make_link, 2, true},
     [FUSE_MKNOD] = {make_node, sizeof(struct fuse_mknod_in) + 1, true},
     [FUSE_MKDIR] = {make_dir, sizeof(struct fuse_mkdir_in) + 1, true},
-    [FUSE_UNLINK] = {unlink_name, 1, true},
-    [FUSE_RMDIR] = {remove_dir, 1, true},
-    [FUSE_RENAME] = {rename_plain, sizeof(struct fuse_rename_in) + 2, true},
+    [FUSE_UNLINK] = {remove_name, 1, true},
+    [FUSE_RMDIR] = {remove_name, 1, true},
+    [FUSE_RENAME] = {rename_name, sizeof(struct fuse_rename_in) + 2, true},
     [FUSE_LINK] = {add_link, sizeof(struct fuse_link_in) + 1, true},
     [FUSE_READ] = {read_file, sizeof(struct fuse_read_in), false},
     [FUSE_WRITE] = {write_file, sizeof(struct fuse_write_in), true},
@@ -441,20 +405,20 @@ static const struct {
     [FUSE_LISTXATTR] = {list_xattr, sizeof(struct fuse_getxattr_in), false},
     [FUSE_REMOVEXATTR] = {remove_xattr, 1, true},
     [FUSE_INIT] = {start_session, 16, false},
-    [FUSE_OPENDIR] = {dir_open, 0, false},
-    [FUSE_READDIR] = {read_dir, sizeof(struct fuse_read_in), false},
-    [FUSE_RELEASEDIR] = {dir_release, sizeof(struct fuse_release_in), false},
+    [FUSE_OPENDIR] = {open_dir, 0, false},
+    [FUSE_READDIR] = {dir_read, sizeof(struct fuse_read_in), false},
+    [FUSE_RELEASEDIR] = {say_yes, 0, false},
     [FUSE_FSYNCDIR] = {ask_sync, 0, false},
-    [FUSE_CREATE] = {create_named, sizeof(struct fuse_create_in) + 1, true},
+    [FUSE_CREATE] = {create_file, sizeof(struct fuse_create_in) + 1, true},
     [FUSE_INTERRUPT] = {ignore_it, 0, false},
     [FUSE_DESTROY] = {end_session, 0, false},
     [FUSE_BATCH_FORGET] = {forget_many, sizeof(struct fuse_batch_forget_in), false},
     [FUSE_FALLOCATE] = {allocate_room, sizeof(struct fuse_fallocate_in), true},
-    [FUSE_READDIRPLUS] = {read_dir_plus, sizeof(struct fuse_read_in), false},
-    [FUSE_RENAME2] = {rename_flags, sizeof(struct fuse_rename2_in) + 2, true},
+    [FUSE_READDIRPLUS] = {dir_read, sizeof(struct fuse_read_in), false},
+    [FUSE_RENAME2] = {rename_name, sizeof(struct fuse_rename2_in) + 2, true},
     [FUSE_LSEEK] = {seek_file, sizeof(struct fuse_lseek_in), false},
     [FUSE_SYNCFS] = {ask_sync, 0, false},
-    [FUSE_TMPFILE] = {create_nameless, sizeof(struct fuse_create_in), true},
+    [FUSE_TMPFILE] = {create_file, sizeof(struct fuse_create_in), true},
 };
 
 bool handle_changes(uint32_t opcode)
@@ -462,8 +426,9 @@ bool handle_changes(uint32_t opcode)
     return opcode < sizeof(table) / sizeof(table[0]) && table[opcode].changes;
 }
 
-long handle_request(struct server *s, uint32_t opcode, const struct request *q)
+long handle_request(struct server *s, const struct request *q)
 {
+    uint32_t opcode = q->opcode;
     if (opcode >= sizeof(table) / sizeof(table[0]) || !table[opcode].handle)
         return -ENOSYS;
     if (q->size < table[opcode].size)

@@ -93,24 +93,12 @@ int keep_judge(void *ctx, const struct volume_state *found)
 
 static void tell_news(const struct keeper *k, enum anchor_news news)
 {
-    const struct anchor_watch *w = &k->watch;
-    const char *then = w->pauses ? "wait until it answers" : "fail (EIO)", *why = k->answer.text;
-    unsigned long limit = w->limit / 1000;
     char line[SERVER_LINE_MAX];
-    if (news == ANCHOR_LOST)
-        snprintf(line, sizeof(line), "%s; nothing is written to it any more", why);
-    else if (news == ANCHOR_AWAY)
-        snprintf(line, sizeof(line),
-                 "the broker does not have its newest state: %s; changes go on for %lu s, then "
-                 "they %s",
-                 why, limit, then);
-    else if (news == ANCHOR_OVER)
-        snprintf(line, sizeof(line), "without the broker for more than %lu s (%s): changes %s",
-                 limit, why, then);
-    else if (news == ANCHOR_BACK)
-        snprintf(line, sizeof(line), "the broker has its newest state again");
-    if (news != ANCHOR_NO_NEWS)
-        serve_tell(line);
+    if (!anchor_words(news))
+        return;
+    snprintf(line, sizeof(line), anchor_words(news), k->answer.text, k->watch.limit / 1000,
+             anchor_then(&k->watch));
+    serve_tell(line);
 }
 
 int keep_may_change(const struct server *s)

@@ -16,7 +16,8 @@ static void serve_request(struct server *s, size_t size)
     const struct fuse_in_header *h = (const void *)s->in;
     if (size < sizeof(*h) || h->len != size)
         return;
-    struct request q = {.unique = h->unique,
+    struct request q = {.opcode = h->opcode,
+                        .unique = h->unique,
                         .node = h->nodeid,
                         .uid = h->uid,
                         .gid = h->gid,
@@ -27,7 +28,7 @@ static void serve_request(struct server *s, size_t size)
     if (r == -EAGAIN)
         r = keep_hold(s, size) ? -EIO : NO_ANSWER;
     else if (!r)
-        r = handle_request(s, h->opcode, &q);
+        r = handle_request(s, &q);
     if (r != NO_ANSWER)
         serve_answer(s, q.unique, r < 0 ? (int)r : 0, r < 0 ? 0 : (size_t)r);
 }

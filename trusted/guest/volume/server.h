@@ -41,19 +41,6 @@ struct server_answer {
 #define SERVER_WAITERS 512u /* requests that wait for a sync; more are not taken */
 #define SERVER_HELD 32u /* changes that wait for the anchor; more are not taken from the kernel */
 
-/* A directory as it was when it was opened or rewound. */
-struct listing {
-    struct listed {
-        uint64_t ino;
-        uint32_t mode, at; /* its name's place */
-    } * entries;
-    size_t count, room;
-    char *names; /* each with its NUL */
-    size_t names_size, names_room;
-    uint64_t dir, parent;
-    bool used;
-};
-
 /* How often the kernel has heard of an inode, less how often it forgot it. */
 struct known {
     uint64_t ino, count; /* ino 0: free */
@@ -98,9 +85,6 @@ struct server {
     /* known.c */
     struct known *known;
     size_t known_count, known_room;
-    /* dir.c */
-    struct listing *listings;
-    size_t listing_count;
     uint8_t *in, *out; /* one request and its answer */
 };
 
@@ -108,6 +92,7 @@ struct server {
 #define SERVER_OUT_SIZE (SERVER_DATA_MAX + sizeof(struct fuse_out_header))
 
 struct request {
+    uint32_t opcode;
     uint64_t unique, node;
     uint32_t uid, gid;
     const uint8_t *arg; /* behind the header; aligned to 8 */
@@ -166,10 +151,8 @@ void keep_synced(struct server *s, const uint64_t *waiters, size_t count, int er
 int keep_close(struct server *s);
 uint64_t keep_now(void);
 
-/* dir.c, handle.c: the size of the answer in q->out, or -errno. */
-long dir_open(struct server *s, const struct request *q);
-long dir_read(struct server *s, const struct request *q, bool plus);
-long dir_release(struct server *s, const struct request *q);
+/* dir.c: FUSE_READDIR and FUSE_READDIRPLUS. The size of the answer in q->out, or -errno. */
+long dir_read(struct server *s, const struct request *q);
 
 /* serve.c */
 /* Until the file system is unmounted. 0 or -errno. */
@@ -178,6 +161,6 @@ int serve_requests(struct server *s);
 /* handle.c */
 bool handle_changes(uint32_t opcode); /* does it change the volume? */
 #define NO_ANSWER (-100000L)
-long handle_request(struct server *s, uint32_t opcode, const struct request *q);
+long handle_request(struct server *s, const struct request *q);
 
 #endif

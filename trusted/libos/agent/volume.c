@@ -105,27 +105,11 @@ static long ask_now(void *arg)
 static void tell_news(const struct kept *k, enum anchor_news news)
 {
     const struct anchor_watch *w = &k->keeper.watch;
-    const char *then = w->pauses ? "wait until it answers" : "fail (EIO)";
-    switch (news) {
-    case ANCHOR_NO_NEWS:
+    char line[400];
+    if (!anchor_words(news))
         return;
-    case ANCHOR_LOST:
-        log_line("shelter: warning: volume %s: %s; nothing is written to it any more", k->name,
-                 k->error.text);
-        return;
-    case ANCHOR_AWAY:
-        log_line("shelter: warning: volume %s: the broker does not have its newest state: %s; "
-                 "changes go on for %lu s, then they %s",
-                 k->name, k->error.text, w->limit / 1000, then);
-        return;
-    case ANCHOR_OVER:
-        log_line("shelter: warning: volume %s: without the broker for more than %lu s (%s): "
-                 "changes %s",
-                 k->name, w->limit / 1000, k->error.text, then);
-        return;
-    case ANCHOR_BACK:
-        log_line("shelter: warning: volume %s: the broker has its newest state again", k->name);
-    }
+    fmt(line, sizeof(line), anchor_words(news), k->error.text, w->limit / 1000, anchor_then(w));
+    log_line("shelter: warning: volume %s: %s", k->name, line);
 }
 
 static void tell_broker(struct kept *k)

@@ -278,7 +278,7 @@ static int lookup_name(struct dentry *dir, const char *name, struct inode **out,
     return r ? r : inode_of(m, ino, out);
 }
 
-static int list_one(void *arg, struct volume_name name, uint64_t ino, uint32_t mode)
+static int list_one(void *arg, struct volume_name name, uint64_t ino, uint32_t mode, uint64_t next)
 {
     return listing_add(arg, name.text, name.size, ino, (uint8_t)(mode >> 12));
 }
@@ -286,7 +286,7 @@ static int list_one(void *arg, struct volume_name name, uint64_t ino, uint32_t m
 static int list_names(struct dentry *dir, struct listing *l)
 {
     struct volume_mount *m = dir->inode->volume;
-    return (int)end_call(m, volume_list(begin_call(m), dir->inode->ino, list_one, l));
+    return (int)end_call(m, volume_list(begin_call(m), dir->inode->ino, 0, list_one, l));
 }
 
 static long read_link(struct inode *i, char *buf, size_t size)
