@@ -4,14 +4,12 @@
 #define HOST_CLI_BROKER_HSM_H
 
 #include "host/base/util.h"
+#include "verifier/broker/pkcs11.h"
 
-#define SH_HSM_URI "pkcs11:"
 #define SH_HSM_PASSPHRASE_SIZE 65 // hexadecimal, with a NUL
 
-/* uri: pkcs11:token=LABEL;object=LABEL?module-path=/FILE&pin-source=FILE (RFC 7512; no other
- * attribute). The same key gives the same passphrase; it is to be wiped by the caller. The module
- * is code that runs here: the operator names it by its whole path. 0 or -errno with the sentence.
- */
+/* uri: as verifier/broker/pkcs11.h has it, of a secret key. The same key gives the same passphrase;
+ * it is to be wiped by the caller. 0 or -errno with the sentence. */
 int sh_hsm_passphrase(const char *uri, char out[SH_HSM_PASSPHRASE_SIZE], struct sh_error *err);
 
 #endif

@@ -41,7 +41,7 @@ int sh_broker_passphrase(struct sb_store *st, const char *file,
 {
     cleanup_free uint8_t *data = NULL;
     size_t size;
-    if (!strncmp(file, SH_HSM_URI, strlen(SH_HSM_URI)))
+    if (!strncmp(file, SB_PKCS11_SCHEME, strlen(SB_PKCS11_SCHEME)))
         return use_token(st, file, use, err);
     int r = sh_read_file(AT_FDCWD, file, PASSPHRASE_MAX, &data, &size, err);
     if (r)

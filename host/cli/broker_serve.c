@@ -20,7 +20,7 @@
 struct options {
     const char *collateral[SHELTER_EVIDENCE_CSV + 1][SB_COLLATERAL_MAX]; /* by TEE */
     const char *dir, *listen, *cert, *key, *pccs, *kds, *cache, *ca, *simulated, *policy, *tokens,
-        *url_file, *admin, *admin_url_file;
+        *hsm_keys, *url_file, *admin, *admin_url_file;
     bool insecure_http, online, json, console;
     unsigned processes; /* 0: this one */
     struct sb_options server;
@@ -29,6 +29,7 @@ struct options {
 struct inputs {
     uint8_t *cert, *key, *policy;
     struct sb_issuers *issuers;
+    struct sb_hsm_keys *hsm_keys;
     struct sh_buffer ca;
     struct shelter_collateral *collateral[SHELTER_EVIDENCE_CSV + 1][SB_COLLATERAL_MAX];
 };
@@ -156,6 +157,9 @@ static int parse_options(int argc, char **argv, struct options *o)
         case SH_broker_serve_trusted_tokens:
             o->tokens = c.value;
             break;
+        case SH_broker_serve_hsm_keys:
+            o->hsm_keys = c.value;
+            break;
         case SH_broker_serve_url_file:
             o->url_file = c.value;
             break;
@@ -257,6 +261,34 @@ static int load_issuers(const char *path, struct sb_issuers **out, struct sh_err
     return r;
 }
 
+/* A token that is away now may be there when it is needed. */
+static void warn_of_absent(const struct sb_hsm_keys *keys)
+{
+    char why[256];
+    for (size_t i = 0; i < keys->count; i++)
+        for (size_t a = 0; keys->key[i].algorithms[a]; a++)
+            if (sb_pkcs11_look(keys->key[i].uri, keys->key[i].algorithms[a], why, sizeof(why))) {
+                fprintf(stderr, "shelter: warning: key %s cannot be used now: %s\n",
+                        keys->key[i].path, why);
+                break;
+            }
+}
+
+static int load_hsm_keys(const char *path, struct sb_hsm_keys **out, struct sh_error *err)
+{
+    cleanup_free uint8_t *text = NULL;
+    char why[400] = "";
+    size_t size;
+    if (!path)
+        return 0;
+    int r = sh_read_file(AT_FDCWD, path, 1 << 20, &text, &size, err);
+    if (!r && (r = sb_hsm_keys_parse((const char *)text, size, out, why, sizeof(why))))
+        sh_fail(err, r, "%s: %s", path, *why ? why : "it cannot be read");
+    if (!r)
+        warn_of_absent(*out);
+    return r;
+}
+
 static int load_inputs(const struct options *o, struct inputs *in, struct sh_error *err)
 {
     char why[256] = "";
@@ -276,6 +308,8 @@ static int load_inputs(const struct options *o, struct inputs *in, struct sh_err
         r = complete_policy(in, err);
     if (!r)
         r = load_issuers(o->tokens, &in->issuers, err);
+    if (!r)
+        r = load_hsm_keys(o->hsm_keys, &in->hsm_keys, err);
     if (!r)
         r = add_roots(in, o->ca, false, err);
     if (!r)
@@ -354,6 +388,7 @@ static void free_inputs(struct inputs *in)
     free(in->key);
     free(in->policy);
     sb_issuers_free(in->issuers);
+    free(in->hsm_keys);
     sh_buffer_free(&in->ca);
     *in = (struct inputs){0};
 }
@@ -379,6 +414,7 @@ static void reload_inputs(const struct options *o, struct inputs *in, struct sb_
     rules.ca_size = fresh.ca.size;
     rules.policy_json = (const char *)fresh.policy;
     rules.issuers = fresh.issuers;
+    rules.hsm_keys = fresh.hsm_keys;
     memcpy(rules.collateral, fresh.collateral, sizeof(fresh.collateral));
     sb_server_reload(s, &rules);
     *in = fresh;
@@ -423,6 +459,7 @@ static int serve_requests(struct options *o, const char *dir, struct inputs *in,
         .allow_simulated = o->simulated,
         .policy_json = (const char *)in->policy,
         .issuers = in->issuers,
+        .hsm_keys = in->hsm_keys,
         .issuer = "shelter broker",
         .token_seconds = (o->server.session_ms ? o->server.session_ms : 300000) / 1000};
     memcpy(s->judge.collateral, in->collateral, sizeof(in->collateral));

@@ -189,6 +189,10 @@ static void test_answers(void **state)
     answer_is("GET", "/cdh/resource/a/b/c", "tdx", 501, "no key broker");
     answer_is("DELETE", "/cdh/resource/a/b/c", "tdx", 405, "GET");
     answer_is("GET", "/cdh/resource/", "tdx", 404, "no such");
+    answer_is("POST", "/cdh/hsm/sign/a/b/c", "tdx", 501, "no key broker");
+    answer_is("POST", "/cdh/hsm/derive/a/b/c", "tdx", 404, "signs or unwraps");
+    answer_is("GET", "/cdh/hsm/sign/a/b/c", "tdx", 405, "POST");
+    answer_is("POST", "/cdh/hsm/", "tdx", 404, "no such");
     answer_is("GET", "/aa/ra-tls?nonce=%4", "tdx", 400, "escaped");
     answer_is("GET", "/aa/ra-tls", "csv", 501, "CSV");
     answer_is(

@@ -9,6 +9,7 @@
 
 #define JSON "application/json"
 #define RESOURCE "/cdh/resource/"
+#define HSM "/cdh/hsm/"
 
 static void take_text(struct agent_reply *reply, int status, const char *type, struct agent_text *t)
 {
@@ -157,17 +158,29 @@ static void serve_info(struct agent *a, struct sh_view query, struct agent_reply
     take_text(reply, 200, JSON, &t);
 }
 
-static void serve_resource(struct agent *a, const char *path, struct agent_reply *reply)
+/* And is there something behind it? */
+static bool starts_with(const char *path, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    return !strncmp(path, prefix, n) && path[n];
+}
+
+/* A resource, or what a key of the broker's token makes of the body. */
+static void serve_broker(struct agent *a, const char *path, struct sh_view body,
+                         struct agent_reply *reply)
 {
     struct agent_error e;
     uint8_t *data = NULL;
     size_t size = 0;
-    int rc = agent_resource(a, path, &data, &size, &e);
+    bool hsm = starts_with(path, HSM);
+    int rc = hsm ? agent_hsm(a, path + sizeof(HSM) - 1, body, &data, &size, &e)
+                 : agent_resource(a, path + sizeof(RESOURCE) - 1, &data, &size, &e);
     agent_client_close(&a->client);
     if (rc)
         send_error(reply, status_of(rc), e.text);
     else
-        *reply = (struct agent_reply){200, "application/octet-stream", data, size};
+        *reply = (struct agent_reply){
+            200, starts_with(path, HSM "sign/") ? JSON : "application/octet-stream", data, size};
 }
 
 static void ra_tls(struct agent *a, struct sh_view query, struct agent_reply *reply)
@@ -237,7 +250,7 @@ static const struct {
 static bool check_sender(const struct agent *a, const char *path, unsigned who,
                          struct agent_reply *reply)
 {
-    bool header = a->settings->agent_header, raw = false;
+    bool header = a->settings->agent_header || starts_with(path, HSM), raw = false;
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
         if (!strcmp(path, paths[i].path)) {
             header = header || paths[i].ours;
@@ -258,7 +271,7 @@ static bool check_sender(const struct agent *a, const char *path, unsigned who,
 
 bool agent_asks_broker(const char *path)
 {
-    return !strcmp(path, "/aa/token") || !strncmp(path, RESOURCE, sizeof(RESOURCE) - 1);
+    return !strcmp(path, "/aa/token") || starts_with(path, RESOURCE) || starts_with(path, HSM);
 }
 
 void agent_answer(struct agent *a, const char *method, const char *path, struct sh_view query,
@@ -287,16 +300,17 @@ void agent_answer(struct agent *a, const char *method, const char *path, struct 
             paths[i].answer(a, query, reply);
         return;
     }
-    if (strlen(path) > sizeof(RESOURCE) - 1 && !memcmp(path, RESOURCE, sizeof(RESOURCE) - 1)) {
-        if (get)
-            serve_resource(a, path + sizeof(RESOURCE) - 1, reply);
+    if (starts_with(path, RESOURCE) || starts_with(path, HSM)) {
+        bool post = starts_with(path, HSM);
+        if (strcmp(method, post ? "POST" : "GET"))
+            send_error(reply, 405, post ? "only POST" : "only GET");
         else
-            send_error(reply, 405, "only GET");
+            serve_broker(a, path, body, reply);
         return;
     }
-    send_error(
-        reply, 404,
-        "no such resource; there are /aa/evidence, /aa/token, /aa/ra-tls and /cdh/resource/");
+    send_error(reply, 404,
+               "no such resource; there are /aa/evidence, /aa/token, /aa/ra-tls, /cdh/resource/ "
+               "and /cdh/hsm/");
 }
 
 void agent_reply_free(struct agent_reply *reply)

@@ -61,6 +61,11 @@ int agent_body(struct agent *a, const struct agent_response *r, struct agent_jso
 /* May something be fetched from there: an address that is one, a pinned key, a path. */
 int agent_may_ask(struct agent *a, const char *path, struct agent_error *e);
 
+/* hsm.c. "sign/REPO/TYPE/TAG" or "unwrap/...": the broker's JSON for the one, the bytes for the
+ * other, as agent_resource gives them. -EINVAL: the broker does not understand the body. */
+int agent_hsm(struct agent *a, const char *path, struct sh_view body, uint8_t **out, size_t *size,
+              struct agent_error *e);
+
 /* Evidence JSON of this TEE into t; for wire use. The events of a register stand behind its log,
  * those of none in the member "measured_log" (`with_log`: only where report_data binds them). */
 int agent_evidence_text(struct agent_text *t, const uint8_t report_data[64],

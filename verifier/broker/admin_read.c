@@ -211,7 +211,7 @@ static cJSON *explain(const struct sb_asker *a, const char *id, const char *path
     if (by_wide == 0 && by_own == 0)
         say(lines, "no policy names an image, so nobody gets it");
     if (rc)
-        say(lines, "there is no resource %s", path);
+        say(lines, "there is no resource %s (a key of --hsm-keys is none)", path);
     say(lines, "%s", given ? "answer: given, where all demands are met" : "answer: refused");
     cJSON_AddBoolToObject(o, "given", given);
     return o;

@@ -179,8 +179,12 @@ static bool says_once(struct sb_store *st, const char *path)
     return once;
 }
 
+bool sb_is_once(struct sb_store *st, const char *path)
+{
+    return says_once(st, path) || says_once(st, "*");
+}
+
 int sb_give_resource(struct sb_store *st, const char *path, uint8_t **data, size_t *size)
 {
-    return says_once(st, path) || says_once(st, "*") ? sb_resource_take(st, path, data, size)
-                                                     : sb_resource_get(st, path, data, size);
+    return (sb_is_once(st, path) ? sb_resource_take : sb_resource_get)(st, path, data, size);
 }

@@ -17,6 +17,9 @@ void sb_describe_attested(struct sb_judgement *out, const cJSON *payload);
 bool sb_is_permitted(struct sb_request *r, const char *path, const cJSON *payload,
                      struct sb_judgement *out);
 
+// Whether a policy says that what stands under this path is given one time.
+bool sb_is_once(struct sb_store *st, const char *path);
+
 // The resource for one who is permitted. Where a policy says "once" it is deleted by that.
 int sb_give_resource(struct sb_store *st, const char *path, uint8_t **data, size_t *size);
 

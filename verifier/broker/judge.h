@@ -10,6 +10,7 @@
 
 #include "verifier/broker/fetches.h"
 #include "verifier/broker/foreign.h"
+#include "verifier/broker/hsm_keys.h"
 
 #define SB_COLLATERAL_MAX 8
 
@@ -23,9 +24,11 @@ struct sb_judge {
     const uint8_t *ca;          // roots that the operator named, simulated or not
     size_t ca_size;
     bool allow_simulated;
-    const char *policy_json;          // the verifier's; NULL: default
-    const struct sb_issuers *issuers; // whose tokens are good here too; NULL: nobody's
-    pthread_rwlock_t rules; // of roots, collateral, policy and issuers, which a reload changes
+    const char *policy_json;            // the verifier's; NULL: default
+    const struct sb_issuers *issuers;   // whose tokens are good here too; NULL: nobody's
+    const struct sb_hsm_keys *hsm_keys; // of tokens, that workloads may use; NULL: none
+    pthread_rwlock_t
+        rules; // of roots, collateral, policy, issuers and keys, which a reload changes
     const char *issuer;
     int64_t token_seconds;
     // References as they were last read

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The table of endpoints.
 #include "verifier/broker/routes.h"
+#include "verifier/broker/hsm.h"
 #include "verifier/broker/identity.h"
 #include "verifier/broker/rcar.h"
 #include "verifier/broker/volume.h"
@@ -52,6 +53,8 @@ const struct sb_route sb_client_routes[] = {
     {"POST", "/kbs/v0/identity", SB_IDENTITY_BODY_MAX, false, false, sb_identity_issue, NULL},
     {"GET", "/kbs/v0/identity/ca", 0, false, false, sb_identity_ca, NULL},
     {"GET", "/kbs/v0/identity/crl", 0, false, false, sb_identity_crl, NULL},
+    {"POST", "/kbs/v0/hsm/sign/", SB_HSM_BODY_MAX, false, false, sb_hsm_sign, NULL},
+    {"POST", "/kbs/v0/hsm/unwrap/", SB_HSM_BODY_MAX, false, false, sb_hsm_unwrap, NULL},
     {"GET", "/.well-known/jwks.json", 0, true, false, serve_jwks, NULL},
     {"GET", "/healthz", 0, true, false, serve_health, NULL},
     {"GET", "/readyz", 0, false, false, serve_ready, NULL},

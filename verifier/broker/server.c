@@ -352,6 +352,7 @@ void sb_server_reload(struct sb_server *s, const struct sb_judge *fresh)
     s->judge.ca_size = fresh->ca_size;
     s->judge.policy_json = fresh->policy_json;
     s->judge.issuers = fresh->issuers;
+    s->judge.hsm_keys = fresh->hsm_keys;
     memcpy(s->judge.collateral, fresh->collateral, sizeof(s->judge.collateral));
     pthread_rwlock_unlock(&s->judge.rules);
     atomic_fetch_add(&s->metrics.reloads, 1);

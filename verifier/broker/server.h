@@ -9,6 +9,7 @@
 //   POST /kbs/v0/volume/advance/...         -> the state is another one from now on
 //   POST /kbs/v0/identity                   -> a certificate for a workload's key
 //   GET  /kbs/v0/identity/ca, crl           -> who signs them; what is revoked
+//   POST /kbs/v0/hsm/sign/..., unwrap/...   -> what a key of the operator's token makes
 //   GET  /.well-known/jwks.json             -> the key that signs tokens
 //   GET  /healthz, /readyz; /metrics on loopback
 //
