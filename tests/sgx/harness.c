@@ -223,7 +223,9 @@ static int handle_exception(long rdi, long rsi, long rdx, long rsp, long r8, lon
 int harness_call_handled(struct harness *h, unsigned i, struct probe *p, enum probe_handler handler)
 {
     uint64_t value = handler;
-    harness_poke(h, H_TLS(i) + offsetof(struct probe_tls, handler), &value, sizeof(value));
+    if (h->handlers[i] != value)
+        harness_poke(h, H_TLS(i) + offsetof(struct probe_tls, handler), &value, sizeof(value));
+    h->handlers[i] = value;
     h->in_handler = false;
     h->exceptions = 0;
     h->continues = handler == HANDLER_CONTINUE;
@@ -249,11 +251,12 @@ static void copy(struct harness *h, uint64_t to, uint64_t from, uint64_t size)
         abort();
 }
 
-/* The processor's view, for what EDBGRD and EDBGWR refuse, too: TCSs. NULL: not a debug enclave. */
+/* The processor's view, for what EDBGRD and EDBGWR refuse, too: TCSs. NULL: not a debug enclave, or
+ * not the processor of this process, of which the driver's device is. */
 static uint8_t *view(struct harness *h, uint64_t offset)
 {
-    struct sgxsim *dev = h->e.dev;
-    if ((dev->secs.attributes.flags & SGX_ATTR_DEBUG) == 0)
+    struct sgxsim *dev = h->e.driver == &sgx_driver_sim ? h->e.dev : NULL;
+    if (dev == NULL || (dev->secs.attributes.flags & SGX_ATTR_DEBUG) == 0)
         return NULL;
     if (sim_bring_back(dev, (h->shift + offset) & ~4095ull) != 0)
         abort();

@@ -32,6 +32,7 @@ struct harness {
     bool in_handler, continues;
     unsigned exceptions, vector, error;
     uint64_t addr;
+    uint64_t handlers[H_TCS_COUNT]; /* that they were told last */
 };
 
 struct harness_options {
