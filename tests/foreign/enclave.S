@@ -40,6 +40,7 @@ undefined:
         movq    $77, 16(%rdi)
         jmp     leave
 spin:   pause
+        incq    16(%rdi)                        // shows that it runs
         cmpq    $0, 8(%rdi)
         je      spin
         movq    $88, 16(%rdi)
