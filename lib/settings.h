@@ -115,8 +115,8 @@ struct sh_settings {
     struct sh_limit limits[SH_SETTINGS_LIMITS]; /* by RLIMIT_*; what nobody says has its default */
     bool read_only;                             /* nobody writes to the image's root (EROFS) */
     bool outside;                               /* is there a network besides loopback? */
-    bool pod;   /* TCP between loopback and what the host has at the ports that nobody here uses */
-    bool input; /* the host feeds stdin; else it is empty */
+    bool pod;           /* loopback's ports that nobody here uses are the host's */
+    bool input;         /* the host feeds stdin; else it is empty */
     bool input_allowed; /* the image lets the host feed what it may start (exec) */
     bool output;        /* stdout and stderr reach the host; else they are dropped */
     bool terminal;      /* the streams are a terminal (only where there are input and output) */

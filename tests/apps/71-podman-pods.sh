@@ -42,6 +42,15 @@ check "... one that listens everywhere" p run -d --pod pd --name b test httpd -f
 check "... one that asks them" p run -d --pod pd --name ask test sh -c "$ask"
 check "they talk over localhost" talks ask || p logs ask | sed 's/^/#   /'
 status "what listens on loopback is nowhere else" 1 python3 -c "import socket; socket.create_connection(('$(p inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$(p pod inspect -f '{{.InfraContainerID}}' pd)")', 8081), 3)"
+# Datagrams: the answers are those of a process beside, on this machine's loopback.
+"$T/root/bin/net" echo 9053 >"$T/echo" &
+echo=$!
+"$T/root/bin/net" ask 9053 9054 >"$T/natively"
+kill $echo
+check "... UDP: one that echoes" p run -d --pod pd --name echo test net echo 9053
+check "... UDP: what a client hears is as on Linux" sh -c "timeout 60 '$T/podman' run --rm --pod pd test net ask 9053 9054 >'$T/inside' && cmp '$T/natively' '$T/inside'" || diff "$T/natively" "$T/inside" | sed 's/^/#   /'
+check "... UDP: a port that another container has" sh -c "timeout 60 '$T/podman' run -d --pod pd --name second test net echo 9053 && until timeout 20 '$T/podman' logs second | grep -qx 'listen 98'; do sleep 0.3; done"
+p rm -f -t 0 echo second >/dev/null
 infra=$(p inspect -f '{{.State.Pid}}' "$(p pod inspect -f '{{.InfraContainerID}}' pd)")
 check "the pod's own process is small ($(awk '/^Pss:/ {print $2}' "/proc/$infra/smaps_rollup") KiB)" \
     sh -c "[ \$(awk '/^Pss:/ {print \$2}' /proc/$infra/smaps_rollup) -lt 3072 ]"

@@ -39,6 +39,7 @@ mkdir -p "$T/root/bin" "$T/root/www" "$T/root/etc"
 cp "$(command -v busybox)" "$T/root/bin/"
 for x in sh cat id echo sleep httpd hostname ls chmod stty touch wget; do ln -s busybox "$T/root/bin/$x"; done
 echo 'a page' >"$T/root/www/index.html"
+gcc -O2 -static -o "$T/root/bin/net" tests/enclave/net.c
 tar -C "$T/root" -c . | p import - test >"$T/import" 2>&1 || { skip "podman: does not work here: $(tail -n 1 "$T/import")"; exit 0; }
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 get() { python3 -c "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:$port/', timeout=5).read().decode(), end='')" 2>/dev/null; }

@@ -4,6 +4,9 @@
 //   net serve 4|6 TCP UDP   answers each connection with its peer and own address; echoes datagrams
 //   net self PORT           a connection to itself over loopback
 //   net out ADDRESS PORT    connects and prints what comes, or the errno
+//   net echo UDP            echoes datagrams that come over loopback; first tells of an error
+//   net ask UDP NOBODY      asks that one in both ways, and prints whom the answers are from; then
+//                           asks a port where nobody listens
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
@@ -85,6 +88,57 @@ static int connect_to(const char *address, int port)
     return fd < 0 || connect(fd, &a.sa, size) ? -errno : fd;
 }
 
+static int echo(int port)
+{
+    char data[64];
+    union any from;
+    int fd = open_port(AF_INET, SOCK_DGRAM, "127.0.0.1", port);
+    puts("ready");
+    fflush(stdout);
+    for (ssize_t n = 0; n >= 0;) {
+        socklen_t size = sizeof(from);
+        n = recvfrom(fd, data, sizeof(data), 0, &from.sa, &size);
+        if (n >= 0 && sendto(fd, data, (size_t)n, 0, &from.sa, size) < 0)
+            perror("sendto");
+    }
+    return 1;
+}
+
+/* Asks again while nobody answers; then the errno of the last call. */
+static void ask(int fd, const char *how, const union any *to, socklen_t to_size)
+{
+    char data[64] = "", at[64] = "";
+    union any from = {0};
+    ssize_t n = -1;
+    for (int i = 0; n < 0 && i < 300; i++) {
+        struct timeval wait = {.tv_usec = 200000};
+        socklen_t size = sizeof(from);
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+        (void)sendto(fd, how, strlen(how), 0, to_size ? &to->sa : NULL, to_size);
+        n = recvfrom(fd, data, sizeof(data) - 1, 0, &from.sa, &size);
+        if (n < 0 && errno == ECONNREFUSED)
+            usleep(200000);
+    }
+    printf("%s %s %d\n", n < 0 ? strerror(errno) : data, n < 0 ? "" : show(&from, at),
+           ntohs(from.v4.sin_port));
+}
+
+static int ask_both(int port, int nobody)
+{
+    union any to;
+    socklen_t size = fill(&to, AF_INET, "127.0.0.1", port);
+    int fd = socket(AF_INET, SOCK_DGRAM, 0), other = socket(AF_INET, SOCK_DGRAM, 0), error = 0;
+    ask(fd, "free", &to, size);
+    connect(fd, &to.sa, size);
+    ask(fd, "joined", NULL, 0);
+    size = fill(&to, AF_INET, "127.0.0.1", nobody);
+    connect(other, &to.sa, size);
+    for (int i = 0; i < 50 && !error; i++, usleep(100000))
+        error = send(other, "x", 1, 0) < 0 ? errno : 0;
+    printf("nobody: %s\n", error ? strerror(error) : "silence");
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     char data[256] = "";
@@ -100,6 +154,10 @@ int main(int argc, char **argv)
             pause();
         return !ok;
     }
+    if (argc > 2 && !strcmp(argv[1], "echo"))
+        return echo(atoi(argv[2]));
+    if (argc > 3 && !strcmp(argv[1], "ask"))
+        return ask_both(atoi(argv[2]), atoi(argv[3]));
     if (argc > 3 && !strcmp(argv[1], "out")) {
         int fd = connect_to(argv[2], atoi(argv[3]));
         ssize_t n = fd < 0 ? 0 : read(fd, data, sizeof(data) - 1);

@@ -231,14 +231,86 @@ static void test_pod(void **unused)
     assert_memory_equal(heard, host, 16);
     assert_false(heard_bind);
     assert_int_equal(heard_of(__NR_connect, SOCK_STREAM, SH_AGENT_PORT), 0);
+    assert_int_equal(heard_of(__NR_sendto, SOCK_DGRAM, 0x1f01), 1);
+    assert_memory_equal(heard, host, 16);
+    assert_int_equal(heard_of(__NR_sendto, SOCK_DGRAM, SH_AGENT_PORT), 0);
+    assert_int_equal(heard_of(__NR_bind, SOCK_DGRAM, SH_AGENT_PORT), 0);
+    assert_int_equal(heard_of(__NR_bind, SOCK_DGRAM, 0x1f01), 1);
+    assert_memory_equal(heard, host, 16);
+    assert_true(heard_bind);
     assert_int_equal(heard_of(__NR_sendto, SOCK_DGRAM, 0x1f01), 0);
-    assert_int_equal(heard_of(__NR_bind, SOCK_DGRAM, 0x1f01), 0);
     assert_int_equal(heard_of(__NR_bind, SOCK_STREAM, SH_AGENT_PORT), 0);
     assert_int_equal(heard_of(__NR_bind, SOCK_STREAM, 0x1f01), 1);
     assert_memory_equal(heard, host, 16);
     assert_true(heard_bind);
     /* Who listens inside comes before the host. */
     assert_int_equal(heard_of(__NR_connect, SOCK_STREAM, 0x1f01), 0);
+    settings.pod = unit_host.lies = false;
+    unit_host.on_address = NULL;
+    unit_host.next_handle = 0;
+    settings.port_count = 0;
+}
+
+/* Whom a datagram that the host says came from 127.0.0.1:`port` is told to be from: the last two
+ * bytes of the address, 1 for 127.0.0.1 and 0x202 for 10.0.2.2; or -errno. */
+static long told_from(long s, int flags, uint16_t port)
+{
+    const uint8_t from[16] = {AF_INET, 0, (uint8_t)(port >> 8), (uint8_t)port, 127, 0, 0, 1};
+    uint8_t *to = (uint8_t *)scratch;
+    unit_host.from = from;
+    *(uint32_t *)(scratch + 64) = 16;
+    long n = call(__NR_recvfrom, s, scratch + 1024, 100, flags, scratch, scratch + 64);
+    unit_host.from = NULL;
+    if (n >= 0)
+        assert_int_equal(to[2] << 8 | to[3], port);
+    return n < 0 ? n : to[6] << 8 | to[7];
+}
+
+static void name_loopback(uint16_t port)
+{
+    const uint8_t to[16] = {AF_INET, 0, (uint8_t)(port >> 8), (uint8_t)port, 127, 0, 0, 1};
+    memcpy((void *)scratch, to, sizeof(to));
+}
+
+/* Datagrams over a pod's loopback: only whom the program asked has the address that it asked; the
+ * host cannot pass for another, and a socket that is connected inside hears nobody else. */
+static void test_pod_datagrams(void **unused)
+{
+    static struct sh_published_port all[] = {{0, 6}, {0, 17}};
+    settings.ports = all;
+    settings.port_count = 2;
+    settings.pod = unit_host.lies = true;
+    unit_host.next_handle = 91000;
+    unit_host.on_address = on_pod;
+    long s = call(__NR_socket, AF_INET, SOCK_DGRAM | NONBLOCK, 0);
+    name_loopback(0x1f09);
+    unit_host.lie = 10;
+    assert_int_equal(call(__NR_sendto, s, scratch + 1024, 10, 0, scratch, 16), 10);
+    assert_int_equal(told_from(s, 0, 0x1f09), 1);
+    assert_int_equal(told_from(s, 0, 0x1f0a), 0x202);
+    name_loopback(0x1f0a);
+    assert_int_equal(call(__NR_sendto, s, scratch + 1024, 10, 0, scratch, 16), 10);
+    assert_int_equal(told_from(s, 0, 0x1f0a), 1);
+    assert_int_equal(told_from(s, 0, 0x1f09), 0x202);
+    name_loopback(0x1f0b);
+    assert_int_equal(call(__NR_connect, s, scratch, 16), 0);
+    assert_int_equal(told_from(s, 0, 0x1f0a), -EAGAIN);
+    unit_host.lie = 0;
+    seen = 0;
+    call(__NR_sendto, s, scratch + 1024, 10, 0, 0, 0);
+    assert_int_equal(seen, 1);
+    assert_int_equal(told_from(s, 0, 0x1f0b), 1);
+    assert_int_equal(told_from(s, 0, 0x1f0a), -EAGAIN);
+    assert_int_equal(told_from(s, MSG_PEEK, 0x1f0a), -EAGAIN);
+    /* One that talks with itself. */
+    unit_host.next_handle++;
+    s = call(__NR_socket, AF_INET, SOCK_DGRAM | NONBLOCK, 0);
+    name_loopback(0x1f0c);
+    assert_int_equal(call(__NR_bind, s, scratch, 16), 0);
+    name_loopback(0x1f0c);
+    assert_int_equal(call(__NR_connect, s, scratch, 16), 0);
+    assert_int_equal(told_from(s, 0, 0x1f0c), -EAGAIN);
+    assert_int_equal(told_from(s, 0, 0x1f0d), -EAGAIN);
     settings.pod = unit_host.lies = false;
     unit_host.on_address = NULL;
     unit_host.next_handle = 0;
@@ -451,6 +523,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_own_addresses_stay),
         cmocka_unit_test(test_pod),
+        cmocka_unit_test(test_pod_datagrams),
         cmocka_unit_test(test_edges),
         cmocka_unit_test(test_levels),
         cmocka_unit_test(test_made_up_events),

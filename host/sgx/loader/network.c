@@ -46,9 +46,12 @@ static int bind_outside(int fd, int family, const char *ip, in_port_t port)
 {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = port};
     struct sockaddr_in6 b = {.sin6_family = AF_INET6, .sin6_port = port};
-    int one = 1, off = 0;
+    int one = 1, off = 0, type = 0;
+    socklen_t size = sizeof(type);
     inet_pton(AF_INET, ip && ip[0] ? ip : "0.0.0.0", &a.sin_addr);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size);
+    if (type == SOCK_STREAM) /* two of datagrams could both have the port then */
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     if (family == AF_INET)
         return bind(fd, (const struct sockaddr *)&a, sizeof(a)) ? -errno : 0;
     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));

@@ -157,6 +157,11 @@ bool addr_same_host(const struct addr *a, const struct addr *b)
     return is4 ? !memcmp(x, y, 4) : !memcmp(ip_bytes(a), ip_bytes(b), 16);
 }
 
+bool addr_same_end(const struct addr *a, const struct addr *b)
+{
+    return addr_port(a) == addr_port(b) && addr_same_host(a, b);
+}
+
 void net_foreign(struct addr *a)
 {
     enum addr_kind k = addr_kind(a);

@@ -270,7 +270,7 @@ static int connect_inside(struct file *f, struct sock *s, struct addr *to)
         agent_wanted(s->family, addr_port(to));
         listener = name_find(s, to, &r);
     }
-    if (!listener && is_inet(s) && net_of_pod(s, to))
+    if (!listener && is_inet(s) && net_of_pod(to))
         return outside_connect(f, s, to);
     outside_close(&s->host); /* of an earlier try */
     return join_listener(f, s, to, listener, r);

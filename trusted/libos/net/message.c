@@ -76,6 +76,8 @@ static long send_inside(struct file *f, struct sock *s, struct io *io, int flags
         return r;
     struct addr from = addr_source(&s->own, to);
     struct sock *target = name_receiver(SOCK_DGRAM, to, &from);
+    if (!target && net_of_pod(to))
+        return outside_send_pod(f, s, io, flags, to);
     if (!target) {
         if (io_usable(io, io->left, PORT_R) < io->left)
             return -EFAULT;

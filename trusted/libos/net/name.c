@@ -103,7 +103,7 @@ static int rate_fit(const struct sock *s, int type, const struct addr *to, const
         return 0;
     int score = 1 + (s->family == AF_INET) + 2 * !addr_is_any(&s->own);
     if (type == SOCK_DGRAM && s->other.size) {
-        if (!from || addr_port(&s->other) != addr_port(from) || !addr_same_host(&s->other, from))
+        if (!from || !addr_same_end(&s->other, from))
             return 0;
         score += 4;
     }

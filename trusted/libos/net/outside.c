@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The part of a socket that the host holds. What goes through it is public; what comes is claims.
-// No address of ours leaves: outside_connect (but for a pod's) and outside_send refuse them,
-// whoever asks.
+// No address of ours leaves, but for a pod's: outside_connect and outside_send refuse them, whoever
+// asks.
 #include <asm/poll.h>
 #include <asm/signal.h>
 #include <asm/socket.h>
@@ -22,6 +22,7 @@
 #define MSG_NOSIGNAL_ 0x4000
 #define MSG_MORE_ 0x8000
 #define BUFFER_PAGES 16u /* PORT_IO_MAX */
+#define STRAYS_MAX 64    /* datagrams for nobody that one call throws away */
 
 int claim_addr(struct addr *a, uint16_t family)
 {
@@ -111,7 +112,7 @@ static int start_connect(struct sock *s, const struct addr *a)
 
 int outside_connect(struct file *f, struct sock *s, const struct addr *a)
 {
-    if (addr_kind(a) != ADDR_FOREIGN && !net_of_pod(s, a))
+    if (addr_kind(a) != ADDR_FOREIGN && !net_of_pod(a))
         return -ENETUNREACH;
     int r = start_connect(s, a);
     if (r != -EINPROGRESS || f->flags & O_NONBLOCK)
@@ -132,8 +133,9 @@ int outside_connect(struct file *f, struct sock *s, const struct addr *a)
 void outside_disconnect(struct sock *s)
 {
     static const uint8_t unspec[16];
-    if (s->host.handle >= 0 && s->other.size && !addr_is_inside(&s->other))
+    if (s->host.handle >= 0 && s->other.size && (s->pod.size || !addr_is_inside(&s->other)))
         port_connect(s->host.handle, unspec, sizeof(unspec));
+    s->pod = (struct addr){0};
 }
 
 int outside_listen(struct sock *s, uint32_t backlog)
@@ -142,7 +144,8 @@ int outside_listen(struct sock *s, uint32_t backlog)
     int r = outside_open(s);
     if (r)
         return r;
-    port_sockopt_set(s->host.handle, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    if (s->type == SOCK_STREAM) /* two of datagrams could both have the port then */
+        port_sockopt_set(s->host.handle, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     /* Where we are is the host's business: of ours it hears the port, and whether it is its own
      * loopback's. */
     struct addr any = addr_make(s->family, addr_port(&s->own));
@@ -260,6 +263,22 @@ long outside_send(struct file *f, struct sock *s, struct io *io, int flags, cons
     return n;
 }
 
+long outside_send_pod(struct file *f, struct sock *s, struct io *io, int flags,
+                      const struct addr *to)
+{
+    struct addr host = *to;
+    int r = outside_open(s);
+    bool joined = s->other.size && addr_same_end(to, &s->other);
+    if (!r && joined && !s->pod.size)
+        r = connect_host(s, *to);
+    if (r)
+        return r;
+    if (joined || !s->other.size)
+        s->pod = *to;
+    net_foreign(&host);
+    return outside_send(f, s, io, flags, joined ? NULL : &host);
+}
+
 /* A short read of a stream leaves nothing; its end stays. */
 static void count_received(struct sock *s, long n, uint64_t size, uint32_t turn)
 {
@@ -299,21 +318,48 @@ static long receive_bytes(struct sock *s, uint8_t *buf, uint64_t size, bool peek
     return from ? from + MAX(n, 0) : n;
 }
 
+/* Whom the host names as a datagram's sender, if one. False: a socket that is connected to somebody
+ * inside hears nobody else. */
+static bool judge_sender(struct sock *s, struct addr *a)
+{
+    struct addr pod = s->pod;
+    net_foreign(&pod);
+    if (claim_addr(a, s->family))
+        *a = (struct addr){0};
+    else if (s->pod.size && addr_same_end(a, &pod))
+        *a = s->pod;
+    return !s->other.size || !addr_is_inside(&s->other) || (a->size && addr_same_end(a, &s->other));
+}
+
+/* The next datagram; those that are not for us go. */
+static long receive_datagram(struct sock *s, uint8_t *buf, uint64_t size, bool peek, struct addr *a)
+{
+    for (int strays = 0; strays < STRAYS_MAX; strays++) {
+        *a = (struct addr){.size = PORT_ADDR_MAX};
+        long n = receive_bytes(s, buf, size, peek, a);
+        if (n < 0 || judge_sender(s, a))
+            return n;
+        if (peek)
+            receive_bytes(s, buf, size, false, &(struct addr){.size = PORT_ADDR_MAX});
+    }
+    return -EAGAIN;
+}
+
 static long receive_into(struct sock *s, struct io *io, uint8_t *buf, uint64_t room, int flags,
                          struct letter *l)
 {
-    uint64_t size = s->type == SOCK_STREAM ? MIN(io->left, room) : room;
+    bool stream = s->type == SOCK_STREAM, peek = flags & MSG_PEEK_;
     struct addr a = {.size = PORT_ADDR_MAX};
-    long n = receive_bytes(s, buf, size, flags & MSG_PEEK_, &a);
+    long n = stream ? receive_bytes(s, buf, MIN(io->left, room), peek, &a)
+                    : receive_datagram(s, buf, room, peek, &a);
     if (n < 0)
         return n;
     uint64_t given = MIN((uint64_t)n, io->left);
     if (io_put(io, buf, given))
         return -EFAULT;
-    if (s->type != SOCK_DGRAM)
+    if (stream)
         return n;
-    if (!claim_addr(&a, s->family))
-        l->from = a;
+    l->from = a;
     l->to = addr_source(&s->own, &l->from);
     l->truncated = given < (uint64_t)n;
     return flags & MSG_TRUNC_ ? n : (long)given;

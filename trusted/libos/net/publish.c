@@ -13,14 +13,13 @@ bool net_published(const struct sock *s)
     /* What is published are addresses of IPv4. */
     if (!settings.outside || s->options[OPT_V6ONLY])
         return false;
-    if (addr_kind(&s->own) == ADDR_LOOPBACK && !(settings.pod && s->type == SOCK_STREAM))
+    if (addr_kind(&s->own) == ADDR_LOOPBACK && !settings.pod)
         return false;
     return sh_settings_published(&settings, s->type == SOCK_STREAM ? SH_TCP : SH_UDP,
                                  addr_port(&s->own));
 }
 
-bool net_of_pod(const struct sock *s, const struct addr *to)
+bool net_of_pod(const struct addr *to)
 {
-    return settings.pod && s->type == SOCK_STREAM && addr_is_inside(to) &&
-           addr_port(to) != SH_AGENT_PORT;
+    return settings.pod && addr_is_inside(to) && addr_port(to) != SH_AGENT_PORT;
 }

@@ -188,7 +188,8 @@ struct sock {
     uint32_t parts_size;
     struct addr parts_to; /* size 0: where the socket is connected to */
 
-    struct outside host;                    /* what the host holds of it */
+    struct outside host; /* what the host holds of it */
+    struct addr pod; /* whose port its datagrams went to last, if in its pod; its answers' source */
     struct file *file;                      /* not counted; while it is open */
     uint64_t round;                         /* net/proc_net.c: in which it was listed */
     int error;                              /* SO_ERROR, negative */
@@ -203,9 +204,9 @@ struct sock {
 /* net/publish.c */
 /* Whether a bound socket is to be reached from outside. */
 bool net_published(const struct sock *s);
-/* Whether what s connects to, an address of ours where nobody listens, may be its pod's: then the
- * host is asked. Whoever came from there looks as if the host had (net_foreign). */
-bool net_of_pod(const struct sock *s, const struct addr *to);
+/* Whether an address of ours where nobody listens may be its pod's: then the host is asked. Whoever
+ * came from there looks as if the host had (net_foreign). */
+bool net_of_pod(const struct addr *to);
 /* files.c: /etc/hostname, hosts and resolv.conf. 0 or -errno. */
 int net_files(void);
 
@@ -228,6 +229,7 @@ void addr_resolve_any(struct addr *a); /* any as a destination is loopback */
 struct addr addr_source(const struct addr *own, const struct addr *to);
 /* Do they name the same host, whatever their ports and forms? */
 bool addr_same_host(const struct addr *a, const struct addr *b);
+bool addr_same_end(const struct addr *a, const struct addr *b); /* and the same port of it? */
 /* An address that the host claims for somebody outside: never one of ours, which programs trust. */
 void net_foreign(struct addr *a);
 
@@ -351,6 +353,9 @@ void outside_settle(struct sock *s);     /* a connect that was under way: has it
 long outside_accept(struct sock *s, struct sock **out);
 /* Bytes, of a stream perhaps fewer. -EAGAIN instead of waiting. */
 long outside_send(struct file *f, struct sock *s, struct io *io, int flags, const struct addr *to);
+/* A datagram to an address of net_of_pod, likewise. */
+long outside_send_pod(struct file *f, struct sock *s, struct io *io, int flags,
+                      const struct addr *to);
 /* Bytes; l->from is judged by claim_addr. 0 at the end; -EAGAIN instead of waiting. */
 long outside_receive(struct sock *s, struct io *io, int flags, struct letter *l);
 /* Opens, binds to the port of s->own and listens (streams), for `backlog` connections. Whether that

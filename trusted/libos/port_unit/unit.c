@@ -463,6 +463,8 @@ long port_recv(int32_t handle, void *buf, uint32_t size, void *addr, uint32_t *a
     decide_result(size);
     script_bytes(buf, size);
     fill_addr(addr, addr_size);
+    if (unit_host.from)
+        memcpy(addr, unit_host.from, *addr_size = 16);
     return make_result();
 }
 /* Rings: what the script says; without one there are none. */

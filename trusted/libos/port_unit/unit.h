@@ -30,6 +30,7 @@ struct unit_host {
     uint64_t wakes;    /* spurious wake-ups still to give */
     long set;          /* the handle that port_set gives */
     long next_handle; /* the one that port_socket gives, whatever else is said; 0: as all answers */
+    const void *from; /* a struct sockaddr_in: who sent what port_recv gives; NULL: as else */
     /* Hears of each address that goes out; may be NULL. */
     void (*on_address)(const void *addr, uint32_t size, bool bind);
     bool services; /* service threads start and run; else there are none */
