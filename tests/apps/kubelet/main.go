@@ -146,11 +146,24 @@ func keep(rt cri.RuntimeServiceClient, ctx context.Context, pod string, sandbox 
 			}
 			time.Sleep(200 * time.Millisecond)
 		}
-		must(rt.RemoveContainer(ctx, &cri.RemoveContainerRequest{ContainerId: id}))
+		remove(rt, ctx, id)
 		config.Metadata.Attempt++
 		time.Sleep(5 * time.Second)
 	}
 	check(fmt.Errorf("%s does not become ready", config.Metadata.Name))
+}
+
+// As a kubelet does, which comes back: containerd refuses while it has not yet heard of the end of a container that has
+// just ended by itself.
+func remove(rt cri.RuntimeServiceClient, ctx context.Context, id string) {
+	var err error
+	for i := 0; i < 20; i++ {
+		if _, err = rt.RemoveContainer(ctx, &cri.RemoveContainerRequest{ContainerId: id}); err == nil {
+			return
+		}
+		time.Sleep(500 * time.Millisecond)
+	}
+	check(err)
 }
 
 func stop(rt cri.RuntimeServiceClient, ctx context.Context, pod string, seconds int64) {
@@ -159,7 +172,7 @@ func stop(rt cri.RuntimeServiceClient, ctx context.Context, pod string, seconds 
 		must(rt.StopContainer(ctx, &cri.StopContainerRequest{ContainerId: c.Id, Timeout: seconds}))
 		status := must(rt.ContainerStatus(ctx, &cri.ContainerStatusRequest{ContainerId: c.Id})).Status
 		fmt.Println("exit:", c.Metadata.Name, status.ExitCode)
-		must(rt.RemoveContainer(ctx, &cri.RemoveContainerRequest{ContainerId: c.Id}))
+		remove(rt, ctx, c.Id)
 	}
 	must(rt.StopPodSandbox(ctx, &cri.StopPodSandboxRequest{PodSandboxId: pod}))
 	must(rt.RemovePodSandbox(ctx, &cri.RemovePodSandboxRequest{PodSandboxId: pod}))
