@@ -7,29 +7,52 @@
 #include <errno.h>
 #include <string.h>
 
-#include <openssl/core_names.h>
+#include <openssl/aes.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 
-/* AES-CMAC (NIST SP 800-38B) with a key of 16 or 32 bytes. 0 or -1. */
+/* Times x in GF(2^128). */
+static void double_block(uint8_t b[16])
+{
+    uint8_t carry = b[0] >> 7;
+    for (unsigned i = 0; i < 15; i++)
+        b[i] = (uint8_t)(b[i] << 1 | b[i + 1] >> 7);
+    b[15] = (uint8_t)(b[15] << 1 ^ (carry ? 0x87 : 0));
+}
+
+static void mix_block(uint8_t b[16], const uint8_t *with, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        b[i] ^= with[i];
+}
+
+/* AES-CMAC (NIST SP 800-38B) with a key of 16 or 32 bytes. 0 or -1. Without EVP, which would fetch
+ * all its ciphers first: a tenth of a short program's start. */
 static int compute_cmac(const uint8_t *key, size_t key_size, const void *data, size_t size,
                         uint8_t out[16])
 {
-    static EVP_MAC *algorithm;
-    size_t written = 0;
-    if (algorithm == NULL)
-        algorithm = EVP_MAC_fetch(NULL, "CMAC", NULL);
-    OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_CIPHER,
-                                         key_size == 16 ? "AES-128-CBC" : "AES-256-CBC", 0),
-        OSSL_PARAM_construct_end(),
-    };
-    EVP_MAC_CTX *ctx = EVP_MAC_CTX_new(algorithm);
-    int ok = ctx != NULL && EVP_MAC_init(ctx, key, key_size, params) == 1 &&
-             EVP_MAC_update(ctx, data, size) == 1 && EVP_MAC_final(ctx, out, &written, 16) == 1 &&
-             written == 16;
-    EVP_MAC_CTX_free(ctx);
-    return ok ? 0 : -1;
+    static const uint8_t padding = 0x80;
+    const uint8_t *at = data;
+    uint8_t last[16] = {0};
+    AES_KEY schedule;
+    if (AES_set_encrypt_key(key, (int)key_size * 8, &schedule) != 0)
+        return -1;
+    AES_encrypt(last, last, &schedule);
+    double_block(last);
+    memset(out, 0, 16);
+    for (; size > 16; size -= 16, at += 16) {
+        mix_block(out, at, 16);
+        AES_encrypt(out, out, &schedule);
+    }
+    if (size < 16) {
+        double_block(last);
+        mix_block(last + size, &padding, 1);
+    }
+    mix_block(last, at, size);
+    mix_block(out, last, 16);
+    AES_encrypt(out, out, &schedule);
+    OPENSSL_cleanse(&schedule, sizeof(schedule));
+    OPENSSL_cleanse(last, sizeof(last));
+    return 0;
 }
 
 /* Everything that a key depends on; absent dependencies stay zero. */
