@@ -9,7 +9,7 @@
 
 #include "host/sgx/loader/loader.h"
 
-#define SPAN_MIN_NS 2000000ull /* over which a frequency is measured */
+#define SPAN_MIN_NS 1000000ull /* over which a frequency is measured */
 #define SPAN_MAX_NS 50000000ull
 #define WIDTHS 1024u
 
@@ -70,18 +70,26 @@ static bool is_clock(void)
            (d >> 8 & 1);
 }
 
-uint64_t loader_clock_hz(const struct sh_slot *first)
+static uint64_t first_tsc, first_monotonic; /* 0: it is no clock */
+
+void loader_clock_begin(void)
 {
-    struct sh_slot now;
-    uint64_t width;
+    static struct sh_slot s;
     if (!is_clock())
-        return 0;
-    /* Longer where the readings are loose: the frequency is good to a part of WIDTHS. */
-    do
-        width = write_clock(&now);
-    while (now.monotonic - first->monotonic < SPAN_MIN_NS ||
-           ((now.tsc - first->tsc) / WIDTHS < width &&
-            now.monotonic - first->monotonic < SPAN_MAX_NS));
-    unsigned __int128 counts = now.tsc - first->tsc;
-    return (uint64_t)(counts * 1000000000u / (now.monotonic - first->monotonic));
+        return;
+    write_clock(&s);
+    first_tsc = s.tsc;
+    first_monotonic = s.monotonic;
+}
+
+uint64_t loader_clock_hz(struct sh_slot *s)
+{
+    uint64_t width, span, counts;
+    do {
+        width = write_clock(s);
+        span = s->monotonic - first_monotonic;
+        counts = s->tsc - first_tsc;
+        /* Longer where the readings are loose: the frequency is good to a part of WIDTHS. */
+    } while (first_tsc && span < SPAN_MAX_NS && (span < SPAN_MIN_NS || counts / WIDTHS < width));
+    return first_tsc ? (uint64_t)((unsigned __int128)counts * 1000000000u / span) : 0;
 }

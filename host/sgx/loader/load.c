@@ -213,7 +213,6 @@ int loader_build(struct loader_thread *first, struct sh_error *err)
     const struct loader_options *o = &loader.options;
     struct bytes enclave, manifest, launch = {0}, sites = {0}, data[SH_DATA_MAX] = {0};
     uint8_t identity[SGX_IDENTITY_SIZE];
-    loader_clock_tell(first->slot);
     int r = map_file(o->enclave, "enclave", SGX_IMAGE_SIZE_MAX, &enclave, err);
     if (!r)
         r = map_file(o->root, "root image", 0, &root, err);
@@ -234,8 +233,6 @@ int loader_build(struct loader_thread *first, struct sh_error *err)
     r = build_enclave(identity, &launch, err);
     madvise((void *)(uintptr_t)enclave.data, enclave.size,
             MADV_DONTNEED); /* all but the lazy part */
-    uint64_t hz = loader_clock_hz(first->slot);
-    loader_clock_tell(first->slot);
     struct sh_start *s = (struct sh_start *)first->slot->a;
     *s = (struct sh_start){
         .version = SH_START_VERSION,
@@ -247,7 +244,6 @@ int loader_build(struct loader_thread *first, struct sh_error *err)
         .launch_size = launch.size,
         .hwcap = getauxval(AT_HWCAP),
         .cpu_count = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN),
-        .tsc_hz = hz,
         .flags = (o->trace ? SH_START_TRACE : 0) | (o->stats ? SH_START_STATS : 0) |
                  (has_sha() ? SH_START_SHA : 0) | (o->driver->simulated ? SH_START_SIMULATED : 0),
         .sites = (uint64_t)sites.data,
@@ -262,4 +258,9 @@ int loader_build(struct loader_thread *first, struct sh_error *err)
     loader_ring_output(o->channel >= 0);
     s->cpuid_count = sh_cpuid_collect(s->cpuid);
     return r;
+}
+
+void loader_build_end(struct loader_thread *first)
+{
+    ((struct sh_start *)first->slot->a)->tsc_hz = loader_clock_hz(first->slot);
 }

@@ -215,9 +215,10 @@ bool loader_ring_end(uint64_t handle, int fd);
 /* --- clock.c --- */
 /* Writes the three clocks of the slot, at one value of the counter. */
 void loader_clock_tell(struct sh_slot *s);
-/* The counter's frequency, measured since `first` was told (at least 2 ms); 0: it is no clock here.
- */
-uint64_t loader_clock_hz(const struct sh_slot *first);
+/* From here on the counter's frequency is measured. Early, and before the walls. */
+void loader_clock_begin(void);
+/* Tells likewise, and the frequency, measured for at least 1 ms; 0: it is no clock here. */
+uint64_t loader_clock_hz(struct sh_slot *s);
 
 /* --- the calls out: in call.c, wait.c (WAIT, SET, POLL), control.c (CONTROL, ANSWER), pump.c
  * (SESSION) and quote.c (QE_TARGET, QUOTE) ---
@@ -238,6 +239,7 @@ int loader_confine(struct sh_error *err);
 /* --- load.c --- */
 /* Everything up to EINIT. first->tcs is set, and the start block written into its slot. */
 int loader_build(struct loader_thread *first, struct sh_error *err);
+void loader_build_end(struct loader_thread *first); /* the clocks, last of all */
 void loader_forget_root(void); /* gives back what is mapped of root.img; it comes again when read */
 
 /* --- stats.c --- */

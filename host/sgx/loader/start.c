@@ -38,6 +38,7 @@ void loader_main(int argc, char **argv, const struct loader_hooks *hooks)
     struct sh_error err = {0};
     struct loader_thread *first;
     loader.hooks = hooks;
+    loader_clock_begin();
     loader_parse(argc, argv);
     forget_environment();
     /* Only digests and a signature check: what OpenSSL loads by itself takes as long as all of
@@ -67,6 +68,7 @@ void loader_main(int argc, char **argv, const struct loader_hooks *hooks)
         r = loader_kicks_init();
     if (r)
         loader_fail(&err);
+    loader_build_end(first);
     first->running = true;
     loader_thread_run(first);
     for (;;)
