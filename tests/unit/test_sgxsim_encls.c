@@ -619,6 +619,17 @@ static void test_build_ioctls(void **state)
     assert_int_equal(n, 4096);
     assert_int_equal(add(dev, 0, s, 3 * 4096, REG | 3, &n), -EBUSY);
     assert_int_equal(n, 4096);
+    /* So is one that cannot be read; what was not added has left nothing behind. */
+    uint8_t *cut = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memset(cut, 0xa5, 8192);
+    assert_int_equal(add(dev, 0x1000, (uint64_t)cut, 8192, REG | 3, &n), -EBUSY);
+    assert_int_equal(sim_frame(dev, 0x1000)[0], *(uint8_t *)s);
+    munmap(cut + 4096, 4096);
+    assert_int_equal(add(dev, 0x2000, (uint64_t)cut, 8192, REG | 3, &n), -EFAULT);
+    assert_int_equal(n, 4096);
+    assert_int_equal(sim_frame(dev, 0x2000)[4095], 0xa5);
+    assert_int_equal(sim_frame(dev, 0x3000)[0], 0);
+    munmap(cut, 4096);
     assert_int_equal(dev->stats.eextend, 0);
     css.vendor = 3;
     assert_int_equal(einit(dev, &css), -EINVAL);

@@ -155,16 +155,17 @@ static int validate_secinfo(const struct sgx_secinfo *info)
     return 0;
 }
 
-/* `page` is the kernel's own copy. */
+/* `page` is the kernel's own copy; NULL: its frame has it already. */
 static int add_page(struct sgxsim *dev, const uint8_t *page, uint64_t offset,
                     const struct sgx_secinfo *secinfo, bool measure)
 {
-    struct sgx_pageinfo info = {
-        .linaddr = dev->base + offset, .srcpge = (uint64_t)page, .secinfo = (uint64_t)secinfo};
     if ((sim_page(dev, offset)->state & PAGE_VALID) != 0)
         return -EBUSY;
-    if (sim_grow(dev) != 0 || sim_take_page(dev) != 0)
+    if (!sim_epc_reach(dev, offset) || sim_grow(dev) != 0 || sim_take_page(dev) != 0)
         return -ENOMEM;
+    struct sgx_pageinfo info = {.linaddr = dev->base + offset,
+                                .srcpge = (uint64_t)(page != NULL ? page : sim_frame(dev, offset)),
+                                .secinfo = (uint64_t)secinfo};
     if (sim_eadd(dev, &info) != SGX_SUCCESS) {
         sim_epc_give(dev, offset, SGX_PAGE_SIZE);
         return -EIO;
@@ -179,26 +180,43 @@ static int add_page(struct sgxsim *dev, const uint8_t *page, uint64_t offset,
     return 0;
 }
 
-/* A row of pages at most, copied at once: each alone if not all of it can be read. *done grows by
- * what was added. */
-#define ROW_SIZE (16u * SGX_PAGE_SIZE)
+static int add_tcs(struct sgxsim *dev, uint64_t from, uint64_t offset,
+                   const struct sgx_secinfo *secinfo, bool measure)
+{
+    uint8_t page[SGX_PAGE_SIZE] __attribute__((aligned(4096)));
+    int ret = fetch_argument(page, from, sizeof(page));
+    return ret != 0 ? ret : add_page(dev, page, offset, secinfo, measure);
+}
+
+/* How many bytes from offset on belong to pages that are not there yet. */
+static uint64_t new_size(const struct sgxsim *dev, uint64_t offset, uint64_t size)
+{
+    uint64_t at = 0;
+    while (at < size && (sim_page(dev, offset + at)->state & PAGE_VALID) == 0)
+        at += SGX_PAGE_SIZE;
+    return at;
+}
+
+/* Pages in a row, whose contents come at once. *done grows by what was added. */
 static int add_row(struct sgxsim *dev, const struct sgx_enclave_add_pages *arg,
                    const struct sgx_secinfo *secinfo, uint64_t *done)
 {
-    static uint8_t row[ROW_SIZE] __attribute__((aligned(4096)));
-    static pthread_mutex_t row_lock = PTHREAD_MUTEX_INITIALIZER;
-    uint64_t size = arg->length - *done < ROW_SIZE ? arg->length - *done : ROW_SIZE;
-    pthread_mutex_lock(&row_lock);
-    int ret = fetch_argument(row, arg->src + *done, size);
-    if (ret != 0)
-        ret = fetch_argument(row, arg->src + *done, size = SGX_PAGE_SIZE);
-    for (uint64_t at = 0; ret == 0 && at < size; at += SGX_PAGE_SIZE) {
-        ret = add_page(dev, row + at, arg->offset + *done, secinfo,
-                       (arg->flags & SGX_PAGE_MEASURE) != 0);
-        if (ret == 0)
-            *done += SGX_PAGE_SIZE;
+    bool measure = (arg->flags & SGX_PAGE_MEASURE) != 0;
+    uint64_t offset = arg->offset + *done, at = 0;
+    uint64_t size = new_size(dev, offset, arg->length - *done);
+    if (size == 0)
+        return -EBUSY;
+    if (SGX_SECINFO_PT_OF(secinfo->flags) == SGX_PT_TCS) {
+        int ret = add_tcs(dev, arg->src + *done, offset, secinfo, measure);
+        *done += ret == 0 ? SGX_PAGE_SIZE : 0;
+        return ret;
     }
-    pthread_mutex_unlock(&row_lock);
+    size = sim_epc_fill_row(dev, offset, arg->src + *done, size);
+    int ret = size != 0 ? 0 : -EFAULT;
+    for (; ret == 0 && at < size; at += ret == 0 ? SGX_PAGE_SIZE : 0)
+        ret = add_page(dev, NULL, offset + at, secinfo, measure);
+    sim_epc_clear(dev, offset + at, size - at);
+    *done += at;
     return ret;
 }
 

@@ -132,7 +132,8 @@ int sim_eadd(struct sgxsim *dev, const struct sgx_pageinfo *info)
         return SIM_GP;
     if (!sim_epc_reach(dev, offset))
         return SIM_PF;
-    sim_epc_fill(dev, offset, src);
+    if (src != sim_frame(dev, offset)) /* else it is there already */
+        sim_epc_fill(dev, offset, src);
     if (type == SGX_PT_TCS) {
         struct sgx_tcs *tcs = (struct sgx_tcs *)sim_frame(dev, offset);
         tcs->flags &= ~SGX_TCS_DBGOPTIN;

@@ -189,14 +189,10 @@ void sim_epc_set(struct sgxsim *dev, uint64_t offset, struct sim_page entry)
     *sim_page(dev, offset) = entry;
 }
 
-/* The pages' frames go back to the host, and their next user finds zeros. */
-void sim_epc_give(struct sgxsim *dev, uint64_t offset, uint64_t size)
+void sim_epc_clear(struct sgxsim *dev, uint64_t offset, uint64_t size)
 {
-    if (size == 0)
-        return;
-    sim_epc_return(dev, size >> SGX_PAGE_SHIFT);
-    if (fallocate(dev->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
-                  (off_t)size) == 0)
+    if (size == 0 || fallocate(dev->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+                               (off_t)size) == 0)
         return;
     for (uint64_t at = offset; at < offset + size; at += SGX_PAGE_SIZE) {
         if (sim_frame(dev, at) != NULL)
@@ -204,11 +200,28 @@ void sim_epc_give(struct sgxsim *dev, uint64_t offset, uint64_t size)
     }
 }
 
+/* The pages' frames go back to the host, and their next user finds zeros. */
+void sim_epc_give(struct sgxsim *dev, uint64_t offset, uint64_t size)
+{
+    if (size != 0)
+        sim_epc_return(dev, size >> SGX_PAGE_SHIFT);
+    sim_epc_clear(dev, offset, size);
+}
+
 /* By a system call: it allocates the frame, and needs no page table entry in our own view. */
 void sim_epc_fill(struct sgxsim *dev, uint64_t offset, const uint8_t *from)
 {
     if (pwrite(dev->fd, from, SGX_PAGE_SIZE, (off_t)offset) != SGX_PAGE_SIZE)
         memcpy(sim_frame(dev, offset), from, SGX_PAGE_SIZE);
+}
+
+uint64_t sim_epc_fill_row(struct sgxsim *dev, uint64_t offset, uint64_t from, uint64_t size)
+{
+    ssize_t n = pwrite(dev->fd, (const void *)from, size, (off_t)offset);
+    uint64_t done = n > 0 ? (uint64_t)n & ~(uint64_t)(SGX_PAGE_SIZE - 1) : 0;
+    if (n > 0 && done != (uint64_t)n)
+        sim_epc_clear(dev, offset + done, SGX_PAGE_SIZE);
+    return done;
 }
 
 /* --- mappings ------------------------------------------------------------------------------- */

@@ -293,6 +293,10 @@ void sim_epc_return(struct sgxsim *dev, uint64_t count); /* pages without frames
 void sim_epc_set(struct sgxsim *dev, uint64_t offset, struct sim_page entry);
 void sim_epc_give(struct sgxsim *dev, uint64_t offset, uint64_t size);
 void sim_epc_fill(struct sgxsim *dev, uint64_t offset, const uint8_t *from); /* one page */
+/* Frames of pages that are to be added, from what may not be readable: bytes, whole pages. What is
+ * not added then is to be cleared. */
+uint64_t sim_epc_fill_row(struct sgxsim *dev, uint64_t offset, uint64_t from, uint64_t size);
+void sim_epc_clear(struct sgxsim *dev, uint64_t offset, uint64_t size);
 void sim_epc_sync(struct sgxsim *dev, uint64_t offset, uint64_t size);
 /* Gives back what is mapped of our own view of the pages; it comes again when it is used. */
 void sim_epc_unview(struct sgxsim *dev);

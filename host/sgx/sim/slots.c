@@ -83,6 +83,20 @@ static void patch_slot(struct sgxsim *dev, uint64_t offset)
     SIM_COUNT(dev, slots);
 }
 
+/* By its rarest byte. */
+static const uint8_t *find_slot(const uint8_t *from, size_t size)
+{
+    const uint8_t *end = from + size, *p;
+    for (; size >= sizeof(slot); from = p - 1, size = (size_t)(end - from)) {
+        p = memchr(from + 2, slot[2], size - sizeof(slot) + 1);
+        if (p == NULL)
+            return NULL;
+        if (memcmp(p - 2, slot, sizeof(slot)) == 0)
+            return p - 2;
+    }
+    return NULL;
+}
+
 static bool is_code(struct sgxsim *dev, uint64_t offset)
 {
     const struct sim_page *p = sim_page(dev, offset); /* also of the one behind the last */
@@ -101,7 +115,7 @@ void sim_slots_patch(struct sgxsim *dev)
         uint64_t end = page + SGX_PAGE_SIZE; /* a slot may lie across it */
         uint64_t last = is_code(dev, end) ? end + sizeof(slot) - 1 : end;
         for (uint64_t at = page; at < end; at++) {
-            const uint8_t *found = memmem(sim_frame(dev, at), last - at, slot, sizeof(slot));
+            const uint8_t *found = find_slot(sim_frame(dev, at), last - at);
             if (found == NULL)
                 break;
             at += (uint64_t)(found - sim_frame(dev, at));
