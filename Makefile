@@ -29,10 +29,16 @@ CFLAGS ?= -O2 -g
 ALL_CFLAGS := -std=gnu11 $(CFLAGS) $(WARN) $(HARDEN) $(REPRO)
 DEPFLAGS = -MMD -MP -MF $(@:.o=.d)
 
-# Root without a terminal (a container, a fresh machine) has nobody to ask: plain `make` then installs what
-# building needs, before the packages are looked for below. `make demo` and `make test` have `deps`.
-ifeq ($(MAKELEVEL)$(findstring n,$(firstword -$(MAKEFLAGS))),0)
-ifneq ($(filter all,$(or $(MAKECMDGOALS),all)),)
+# On a machine with nothing but git and make, what is missing is installed before this file looks for it.
+# demo and test ask, as tools/install-deps does, and end where it fails. all and tools install only for
+# root without a terminal (a container, a fresh machine), where there is nobody to ask, and go on.
+ifeq ($(MAKELEVEL)$(findstring n,$(filter-out -%,$(firstword $(MAKEFLAGS)))),0)
+ifneq ($(filter demo test,$(MAKECMDGOALS)),)
+$(shell tools/install-deps >&2)
+ifneq ($(.SHELLSTATUS),0)
+$(error packages are missing)
+endif
+else ifneq ($(filter all tools,$(or $(MAKECMDGOALS),all)),)
 $(shell [ "$$(id -u)" -ne 0 ] || [ -t 0 ] || tools/install-deps --build-only >&2)
 endif
 endif
@@ -47,13 +53,9 @@ ifeq ($(MAKELEVEL)$(filter -j% --jobserver%,$(MAKEFLAGS)),0)
 MAKEFLAGS += -j$(shell nproc)
 endif
 
-.PHONY: all tools demo test test-apps deps deb man install uninstall clean tcb fuzz
+.PHONY: all tools demo test test-apps deb man install uninstall clean tcb fuzz
 all: shelter tests/md5 $(B)/base/initramfs
 
-# What demo and test do first, on a machine with nothing but git and make.
-deps:
-	@tools/install-deps
-demo test: deps
 # The enclave first: it needs no guest kernel, which takes minutes to build.
 demo:
 	@$(MAKE) shelter tests/md5 $(B)/sgx-loader $(B)/base/enclave

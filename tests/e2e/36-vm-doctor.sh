@@ -54,27 +54,6 @@ if unshare -rm sh -c "$as_root" sh true 2>/dev/null; then
 else
     skip "XDG_DATA_HOME as root: no user namespaces here"
 fi
-# What `make` needs: root without a terminal (a container) is asked nothing; others install nothing without a word.
-mkdir "$T/apt"
-printf '#!/bin/sh\n' >"$T/apt/dpkg-query"
-printf '#!/bin/sh\necho "$*" >>"%s/apt/called"\n' "$T" >"$T/apt/apt-get"
-chmod +x "$T"/apt/*
-if unshare -r true 2>/dev/null; then
-    PATH=$T/apt:$PATH status "root without a terminal" 0 unshare -r tools/install-deps --build-only </dev/null
-    check "root without a terminal: what is missing is installed" grep -q 'install .*libarchive-dev' "$T/apt/called"
-    env -u MAKELEVEL -u MAKEFLAGS PATH="$T/apt:$PATH" unshare -r make -q all </dev/null >/dev/null 2>&1
-    same "root without a terminal: make does so by itself" "$(grep -c 'install .*libarchive-dev' "$T/apt/called")" 2
-else
-    skip "root without a terminal: no user namespaces here"
-fi
-rm -f "$T/apt/called"
-printf '#!/bin/sh\necho 1000\n' >"$T/apt/id"
-printf '#!/bin/sh\nexec "$@"\n' >"$T/apt/sudo"
-chmod +x "$T"/apt/*
-PATH=$T/apt:$PATH status "a user without a terminal" 125 tools/install-deps --build-only </dev/null
-one_line "a user without a terminal: told" "install-deps -y' to install them with root"
-check "a user without a terminal: nothing is installed" [ ! -e "$T/apt/called" ]
-
 # A QEMU that is none must neither hang nor crash it.
 printf '#!/bin/sh\necho nonsense\n' >"$T/qemu" && chmod +x "$T/qemu"
 SHELTER_QEMU=$T/qemu status "a QEMU that is none" 0 "$SHELTER" doctor
