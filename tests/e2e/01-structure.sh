@@ -141,7 +141,7 @@ rm "$T/tree/trusted/guest/x.c"
 
 # Contract headers: of each function a word, its locks, its errors, who owns what, and units.
 contracts=(trusted/libos/{port,libos,base/lock,fs/file,net/sock,fs/volume,agent/volume}.h trusted/volume/volume.h
-    include/shelter/enclave.h include/shelter/calls_out.def host/run/stream.h trusted/guest/stream.h)
+    include/shelter/enclave.h include/shelter/calls_out.def host/run/stream.h trusted/guest/stream.h host/sgx/loader/loader.h)
 same "contracts: each function says what it does on what terms" "$(tools/check-contracts "${contracts[@]}" 2>&1)" ""
 cat >"$T/c.h" <<'END'
 // A header. Units: sizes are bytes.

@@ -181,21 +181,10 @@ int64_t call_flush(struct loader_thread *t, struct sh_slot *s, uint64_t tries)
     return 0;
 }
 
-static int add_socket(int fd, int type)
-{
-    int h = loader_handle_add(fd);
-    if (h >= 0 && type == SOCK_STREAM)
-        loader_ring_begin((uint64_t)h);
-    return h;
-}
-
-/* Only what the port interface promises: TCP and UDP. */
 int64_t call_socket(struct loader_thread *t, struct sh_slot *s, int family, int type)
 {
-    if ((family != AF_INET && family != AF_INET6) || (type != SOCK_STREAM && type != SOCK_DGRAM))
-        return -EAFNOSUPPORT;
     int fd = loader_socket(family, type);
-    return fd < 0 ? fd : add_socket(fd, type);
+    return fd < 0 ? fd : type == SOCK_STREAM ? loader_ring_add(fd) : loader_handle_add(fd);
 }
 
 /* Sockets are handles from 3 on. */
@@ -207,13 +196,19 @@ static int socket_of(uint64_t handle)
 int64_t call_bind(struct loader_thread *t, struct sh_slot *s, uint64_t handle)
 {
     int fd = socket_of(handle);
-    return fd < 0 ? fd : loader_bind(fd, s->b, cap_b(s->size_b));
+    return fd < 0 ? fd : loader_socket_ask(fd, LOADER_BIND, 0, s);
+}
+
+int64_t call_connect(struct loader_thread *t, struct sh_slot *s, uint64_t handle)
+{
+    int fd = socket_of(handle);
+    return fd < 0 ? fd : loader_socket_ask(fd, LOADER_CONNECT, 0, s);
 }
 
 int64_t call_listen(struct loader_thread *t, struct sh_slot *s, uint64_t handle, int backlog)
 {
     int fd = socket_of(handle);
-    int64_t r = fd < 0 ? fd : loader_listen(fd, backlog);
+    int64_t r = fd < 0 ? fd : loader_socket_ask(fd, LOADER_LISTEN, backlog, s);
     if (!r)
         loader_ring_listens(handle);
     return r;
@@ -227,13 +222,7 @@ int64_t call_accept(struct loader_thread *t, struct sh_slot *s, uint64_t handle)
         return fd;
     int r = accept4(fd, (void *)s->b, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
     s->size_b = r < 0 ? 0 : cap_b(size);
-    return r < 0 ? -errno : add_socket(r, SOCK_STREAM);
-}
-
-int64_t call_connect(struct loader_thread *t, struct sh_slot *s, uint64_t handle)
-{
-    int fd = socket_of(handle);
-    return fd < 0 ? fd : loader_connect(fd, s->b, cap_b(s->size_b));
+    return r < 0 ? -errno : loader_ring_add(r);
 }
 
 int64_t call_send(struct loader_thread *t, struct sh_slot *s, uint64_t handle, uint64_t more)
@@ -242,7 +231,7 @@ int64_t call_send(struct loader_thread *t, struct sh_slot *s, uint64_t handle, u
     if (fd < 0)
         return fd;
     if (s->size_b)
-        return loader_send_to(fd, s->a, cap_a(s->size_a), s->b, cap_b(s->size_b));
+        return loader_socket_ask(fd, LOADER_SEND, 0, s);
     int flags = MSG_NOSIGNAL | (more == 1 ? MSG_MORE : 0);
     loader_ring_lock(handle);
     int64_t r = loader_ring_send(handle);
@@ -328,16 +317,33 @@ int64_t call_close(struct loader_thread *t, struct sh_slot *s, uint64_t handle)
     return 0;
 }
 
+/* Asks the helper about what stands in A, where its answer comes. */
+static int64_t ask_helper(struct sh_slot *s, enum loader_help kind, uint64_t most)
+{
+    int64_t r = loader_help(kind, s->a, cap_a(s->size_a), s->a, cap_a(most));
+    s->size_a = r < 0 ? 0 : (uint64_t)r;
+    return r;
+}
+
 /* Names are the host's business: who answers there, the enclave finds out by keys. */
 int64_t call_resolve(struct loader_thread *t, struct sh_slot *s, uint64_t most)
 {
     const uint64_t one = sizeof(struct sh_address);
-    int64_t r = s->size_a > 255
-                    ? -ENAMETOOLONG
-                    : loader_help(LOADER_HELP_RESOLVE, s->a, s->size_a, s->a, SH_SLOT_A_SIZE);
+    int64_t r = s->size_a > 255 ? -ENAMETOOLONG : ask_helper(s, LOADER_HELP_RESOLVE, UINT64_MAX);
     uint64_t count = r < 0 ? 0 : (uint64_t)r / one;
     s->size_a = (count < most ? count : most) * one;
     return r < 0 ? r : (int64_t)(s->size_a / one);
+}
+
+int64_t call_qe_target(struct loader_thread *t, struct sh_slot *s)
+{
+    s->size_a = 0;
+    return ask_helper(s, LOADER_HELP_TARGET, UINT64_MAX);
+}
+
+int64_t call_quote(struct loader_thread *t, struct sh_slot *s, uint64_t most)
+{
+    return ask_helper(s, LOADER_HELP_QUOTE, most);
 }
 
 /* The rest of the enclave's file, for an enclave that needs it. */

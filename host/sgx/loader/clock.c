@@ -30,8 +30,8 @@ static uint64_t read_counter(void)
 #define TIGHT 20000u /* counts between which the clocks were read: good enough */
 
 /* The clocks between two readings of the counter, as close together as a few tries bring them:
- * whoever is interrupted in between would tell a moment that never was. How far apart they were. */
-static uint64_t write_clock(struct sh_slot *s)
+ * whoever is interrupted in between would tell a moment that never was. */
+uint64_t loader_clock_tell(struct sh_slot *s)
 {
     uint64_t best = UINT64_MAX;
     for (unsigned i = 0; i < TRIES_MAX && best > TIGHT; i++) {
@@ -46,11 +46,6 @@ static uint64_t write_clock(struct sh_slot *s)
         s->realtime = realtime;
     }
     return best;
-}
-
-void loader_clock_tell(struct sh_slot *s)
-{
-    write_clock(s);
 }
 
 /* The kernel itself takes its time from it, or the processor says that it never varies. */
@@ -77,7 +72,7 @@ void loader_clock_begin(void)
     static struct sh_slot s;
     if (!is_clock())
         return;
-    write_clock(&s);
+    loader_clock_tell(&s);
     first_tsc = s.tsc;
     first_monotonic = s.monotonic;
 }
@@ -86,7 +81,7 @@ uint64_t loader_clock_hz(struct sh_slot *s)
 {
     uint64_t width, span, counts;
     do {
-        width = write_clock(s);
+        width = loader_clock_tell(s);
         span = s->monotonic - first_monotonic;
         counts = s->tsc - first_tsc;
         /* Longer where the readings are loose: the frequency is good to a part of WIDTHS. */

@@ -131,35 +131,20 @@ int64_t call_control(struct loader_thread *t, struct sh_slot *s)
     return 0;
 }
 
-/* The enclave's counts, with the host's beside them. */
-static size_t with_host_counts(char *out, const struct sh_slot *s, uint64_t size)
+static void answer_question(const struct question *q, const struct sh_slot *s, uint32_t error)
 {
-    static char inside[SH_CONTROL_ANSWER_MAX + 1];
-    memcpy(inside, s->a, size);
-    inside[size] = 0;
-    int n = loader_stats_json(out, SH_CONTROL_ANSWER_MAX, inside);
-    return n < 0 ? 0 : (size_t)n;
-}
-
-static void answer_question(const struct question *q, struct sh_slot *s, uint32_t error)
-{
-    static char counts[SH_CONTROL_ANSWER_MAX];
     uint64_t size = s->size_a < SH_CONTROL_ANSWER_MAX ? s->size_a : SH_CONTROL_ANSWER_MAX;
-    const void *text = s->a;
     const struct sh_control_request *r = &q->request;
+    cleanup_free char *text = sh_alloc(size + 1), *counts = NULL;
+    memcpy(text, s->a, size);
     if (!q->answer_type) {
-        char why[256];
-        size = size < sizeof(why) - 1 ? size : sizeof(why) - 1;
-        memcpy(why, s->a, size);
-        why[size] = 0;
-        tell_pump(r->kind, r->id, (int)error, why);
+        tell_pump(r->kind, r->id, (int)error, text);
         return;
     }
-    if (r->kind == SH_CONTROL_STATS && !error) {
-        size = with_host_counts(counts, s, size);
-        text = counts;
-    }
-    send_answer(q->answer_type, r->id, error, text, size);
+    if (r->kind == SH_CONTROL_STATS && !error && (counts = loader_stats_json(text)))
+        send_answer(q->answer_type, r->id, error, counts, strlen(counts));
+    else
+        send_answer(q->answer_type, r->id, error, text, size);
     if (r->kind == SH_CONTROL_TRACE && !error)
         channel_traces(sh_le32(r->data));
 }

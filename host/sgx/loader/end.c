@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a run ends, and what is said of it then.
+// Where words of the enclave OS and its trace go; how a run ends, and what is said of it then.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,20 +9,46 @@
 #include "host/base/util.h"
 #include "host/sgx/loader/loader.h"
 
-static int stats_fd = 2;
+static int trace_fd = -1, stats_fd = 2;
 
-int loader_stats_open(struct sh_error *err)
+static int open_output(const char *path, int *fd, struct sh_error *err)
 {
-    const char *path = loader.options.stats_file;
     if (path)
-        stats_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    return stats_fd < 0 ? sh_fail_errno(err, -errno, "cannot write %s", path) : 0;
+        *fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    return path && *fd < 0 ? sh_fail_errno(err, -errno, "cannot write %s", path) : 0;
+}
+
+int loader_outputs_open(struct sh_error *err)
+{
+    int r = open_output(loader.options.trace_file, &trace_fd, err);
+    return r ? r : open_output(loader.options.stats_file, &stats_fd, err);
+}
+
+int64_t loader_log(const void *text, size_t size)
+{
+    static const char own[] = "shelter: ", warning[] = "shelter: warning: ";
+    bool words = size >= sizeof(own) - 1 && !memcmp(text, own, sizeof(own) - 1);
+    /* Of a program that runs on, while it runs. */
+    bool now = words && loader.started && size >= sizeof(warning) - 1 &&
+               !memcmp(text, warning, sizeof(warning) - 1);
+    if (words && !now && loader.options.channel >= 0) {
+        size_t n = size < sizeof(loader.last_words) ? size : sizeof(loader.last_words) - 1;
+        memcpy(loader.last_words, text, n);
+        loader.last_words[n] = 0;
+        return (int64_t)size;
+    }
+    bool sent = channel_trace(text, size);
+    if (trace_fd >= 0 && !words)
+        return sh_write_all(trace_fd, text, size);
+    if (words || loader.options.trace || (loader.options.channel < 0 && !sent))
+        return sh_write_all(loader_handle_fd(2), text, size);
+    return (int64_t)size;
 }
 
 static void print_stats(void)
 {
-    static char text[LOADER_STATS_MAX];
-    if (loader.options.stats && loader_stats_json(text, sizeof(text), loader.last_stats) > 0)
+    cleanup_free char *text = loader.options.stats ? loader_stats_json(loader.last_stats) : NULL;
+    if (text)
         dprintf(stats_fd, "%s\n", text);
 }
 

@@ -6,8 +6,14 @@
 // that order. The one way up is loader.hooks: an exit of the enclave is served by whoever was
 // linked.
 //
-// Errors are -errno; where there is a struct sh_error it holds the sentence for the user. Sizes are
-// in bytes. Functions without a word on threads may be called by any thread at any time.
+// Locks: a caller holds none and any thread may call at any time, where nothing else is said. The
+// files' own are taken in this order: the pump's sessions, then control.c's or a handle's (ring.c),
+// the table of handles, a process outside; wire.c's comes last.
+// Ownership: what a pointer leads to is the caller's, and is not kept after the call, where nothing
+// else is said. Threads, their slots and the table of hooks last as long as the process.
+// Errors: -errno of the system call that failed, where no other is named; with a struct sh_error
+// its text is the sentence for the user.
+// Units: sizes are bytes, addresses and TCSs offsets into ELRANGE, times ns.
 #ifndef HOST_SGX_LOADER_LOADER_H
 #define HOST_SGX_LOADER_LOADER_H
 
@@ -119,7 +125,8 @@ struct loader_hooks {
 
 /* --- options.c --- */
 extern struct loader loader;
-/* Fills loader.options. What it does not understand ends the process with one line on stderr. */
+/* Fills loader.options, which keeps argv's strings. What it does not understand ends the process
+ * with one line on stderr. First of all. */
 void loader_parse(int argc, char **argv);
 
 /* --- outside.c: processes beside the enclave's, outside its walls --- */
@@ -129,9 +136,10 @@ struct loader_outside {
     uint8_t message[SH_SLOT_A_SIZE + 256];
 };
 /* As fork, with a socket between the two: *fd is the caller's end, in either process, and its own.
- * The process's id, 0 in the child, or -errno. Before there are threads. */
+ * The process's id, 0 in the child, or -errno of socketpair or fork. Before there are threads. */
 pid_t loader_outside_fork(int *fd, struct sh_error *err);
-/* For such a process: a name, no new rights, and nothing open but `fd` (above 2) and stderr. */
+/* For such a process, once: a name, no new rights, and nothing open but `fd` (above 2) and stderr.
+ */
 void loader_outside_begin(const char *name, int fd);
 /* Sends both parts as one message, and waits for the answer: a number, and bytes for `out`. One
  * question at a time; others wait. *made: the descriptor that came along, the caller's, or -1.
@@ -147,119 +155,137 @@ enum loader_help {
     LOADER_HELP_RESOLVE, /* a host name; answer: struct sh_address[], at most 16 */
 };
 /* Forks; returns in the process that is to run the enclave, with nothing of this process's changed
- * but its id. The helper is the parent or the child. Before there are threads. */
+ * but its id. The helper is the parent or the child. 0, or -errno of loader_outside_fork. Before
+ * there are threads. */
 int loader_helper_start(bool parent_helps, struct sh_error *err);
-/* From now on the caller dies with its parent. -ECHILD: that one is dead already. Once the user is
- * final. */
+/* From now on the caller dies with its parent. 0, or -ECHILD: that one is dead already. Once the
+ * user is final, since another one resets it. */
 int loader_helper_follow(void);
-/* One question at a time; waits for its answer. Its bytes, or -errno; -ENOSPC if they do not fit.
- */
+/* One question at a time; waits for its answer, also where the network is slow. Its bytes, or
+ * -errno: of loader_outside_ask, -ENOENT (no such name), -ENODEV (no quotes here), -EINVAL (no such
+ * question), or what the quoting service failed with. */
 int64_t loader_help(enum loader_help kind, const void *data, size_t size, void *out,
                     size_t out_size);
 
 /* --- network.c: the enclave's network; addresses are those of <shelter/network.h> ---
  * What names an address is done by a process outside the walls, one question at a time; none waits
  * for the network. */
-/* Before there are threads: takes the published ports, so that nobody else does, and forks. */
+/* Takes the published ports, so that nobody else does, and forks; nothing without --network. 0, or
+ * -errno: what forbade a port, or -EIO (the process is gone). Before there are threads. */
 int loader_network_open(struct sh_error *err);
-/* A socket for TCP or UDP, not blocking, owned by the caller until loader_socket_close; or -errno.
- */
+/* A socket for TCP or UDP, not blocking, owned by the caller until loader_socket_close; or -errno:
+ * -EAFNOSUPPORT, -EMFILE, and those below. */
 int loader_socket(int family, int type);
 /* Closes any descriptor of the enclave's, a socket at both ends. */
 void loader_socket_close(int fd);
-/* As the enclave means it: to the published port's address outside; -EACCES: not published. */
-int64_t loader_bind(int fd, const void *address, socklen_t size);
-/* The host's loopback by its own address is -EACCES; by the address that stands for it, it is the
- * host's. */
-int64_t loader_connect(int fd, const void *address, socklen_t size);
-int64_t loader_listen(int fd, int backlog); /* -EACCES: not bound */
-int64_t loader_send_to(int fd, const void *data, size_t size, const void *address,
-                       socklen_t address_size);
-/* The address that a datagram came from, made the enclave's. */
+enum loader_socket_question { LOADER_BIND, LOADER_CONNECT, LOADER_LISTEN, LOADER_SEND };
+/* What names an address, the one in B of the slot (LOADER_SEND: with the bytes in A), and
+ * listening. Nobody waits. 0 (LOADER_SEND: the bytes that went), or -errno of Linux for that call;
+ * -EACCES (not published; not bound; not allowed by host/base/egress.h), -EINVAL (it was accepted:
+ * it has its names; or the address is too long), -ENETUNREACH (no network), -EIO (the process is
+ * gone). */
+int64_t loader_socket_ask(int fd, enum loader_socket_question kind, int backlog,
+                          const struct sh_slot *s);
+/* The address that a datagram came from, made the enclave's; others stay. */
 void loader_seen_address(void *address, socklen_t size);
 
 /* --- handle.c: what the enclave may name of our descriptors. 0, 1, 2 are its streams. --- */
-int loader_handle_fd(uint64_t handle); /* or -EBADF */
-int loader_handle_add(int fd);         /* takes fd, also where it fails; a handle, or -EMFILE */
-void loader_handle_set(int handle, int fd); /* 0 to 2, before the enclave runs */
+int loader_handle_fd(uint64_t handle);      /* or -EBADF */
+int loader_handle_add(int fd);              /* owns fd, also where it fails; a handle, or -EMFILE */
+void loader_handle_set(int handle, int fd); /* owns fd; 0 to 2, before the enclave runs */
 /* From 3 on; others are ignored. What is queued for it is sent first. */
 void loader_handle_close(uint64_t handle);
-void loader_handle_drop(uint64_t handle); /* closes it now; ring.c alone, with its lock */
+/* Closes it now; for ring.c alone, with the handle's lock. */
+void loader_handle_drop(uint64_t handle);
 
 /* --- ring.c: a stream's rings. A handle's are under its lock, which the functions on them take but
- * for those that say so --- */
-uint64_t loader_rings_open(void);          /* their address, or 0; before the walls */
-void loader_ring_begin(uint64_t handle);   /* a new stream socket, before the enclave knows it */
+ * for those that want it held ("with the lock"). Nothing here waits for a socket. --- */
+uint64_t loader_rings_open(void); /* their address, or 0; before the walls */
+/* As loader_handle_add, with rings: for a stream socket. A handle that the enclave does not know
+ * yet, or -EMFILE. */
+int loader_ring_add(int fd);
 void loader_ring_listens(uint64_t handle); /* connections come into its ring from now on */
 void loader_ring_input(void);              /* handle 0 has one; before the walls */
 void loader_ring_output(bool ours);        /* likewise handle 1, if it is a pipe of ours */
-/* Writes to the standard output or the standard error: a count, -EAGAIN (something is queued
- * before it), or -errno. */
+/* Writes to the standard output or the standard error, and waits as these do: bytes written,
+ * -EAGAIN (something is queued before it), or -errno. */
 int64_t loader_ring_write(uint64_t handle, const void *buf, size_t size);
-void loader_ring_bring(uint64_t handle);           /* what can be received, into the ring */
-void loader_rings_flush(void);                     /* sends what is queued */
-void loader_rings_drain(void);                     /* likewise, and waits: the process ends */
+void loader_ring_bring(uint64_t handle); /* what can be received, into the ring */
+void loader_rings_flush(void);           /* sends what is queued, of all threads */
+/* Likewise, and waits until it is gone, 10 s at most; for the standard output as long as it takes.
+ * The process ends. */
+void loader_rings_drain(void);
 void loader_rings_inside(struct loader_thread *t); /* t enters: it may queue */
-int loader_ring_shutdown(uint64_t handle, int fd, int how); /* behind what is queued */
-void loader_ring_lock(uint64_t handle);
-void loader_ring_unlock(uint64_t handle);
-bool loader_ring_ended(uint64_t handle); /* with the lock; once, where the end of input was read */
-/* With the lock. Before a call receives or sends by itself: 0, or what it answers instead: -EAGAIN
- * (what follows comes into the ring; what is queued is not sent yet), or once what failed. */
+/* shutdown(2), its sending half behind what is queued. 0 or -errno. */
+int loader_ring_shutdown(uint64_t handle, int fd, int how);
+void loader_ring_lock(uint64_t handle);   /* some handles share one: never two at a time */
+void loader_ring_unlock(uint64_t handle); /* with the lock, which is given up */
+bool loader_ring_ended(uint64_t handle);  /* with the lock; once, where the end of input was read */
+/* With the lock. Before a call receives by itself: 0, or what it answers instead: -EAGAIN (what
+ * follows comes into the ring), or once what failed. */
 int64_t loader_ring_receive(uint64_t handle);
+/* With the lock. The same before a call sends by itself; -EAGAIN: what is queued is not sent yet.
+ */
 int64_t loader_ring_send(uint64_t handle);
-int64_t loader_ring_error(uint64_t handle); /* 0, or once what failed */
+int64_t loader_ring_error(uint64_t handle); /* 0, or once what failed: -errno */
 /* With the lock. False: it is closed later, when all is sent. */
 bool loader_ring_end(uint64_t handle, int fd);
 
 /* --- clock.c --- */
-/* Writes the three clocks of the slot, at one value of the counter. */
-void loader_clock_tell(struct sh_slot *s);
+/* Writes the three clocks of the slot, at one value of the counter, which was read so many counts
+ * before and after them. */
+uint64_t loader_clock_tell(struct sh_slot *s);
 /* From here on the counter's frequency is measured. Early, and before the walls. */
 void loader_clock_begin(void);
-/* Tells likewise, and the frequency, measured for at least 1 ms; 0: it is no clock here. */
+/* Tells likewise, and the frequency in Hz, measured for at least 1 ms, for which it waits; 0: it is
+ * no clock here. */
 uint64_t loader_clock_hz(struct sh_slot *s);
 
 /* --- the calls out: in call.c, wait.c (WAIT, SET, POLL), control.c (CONTROL, ANSWER), pump.c
- * (SESSION) and quote.c (QE_TARGET, QUOTE) ---
- * Parameters,
- * buffers and results are those of the list; the loader bounds each buffer itself. */
+ * (SESSION) and volume.c (VOLUME_*) ---
+ * Parameters, buffers and results are those of the list; the loader bounds each buffer itself. `s`
+ * is t's slot, which no other thread of the loader touches. */
 #define CALL_OUT(number, NAME, name, ...)                                                          \
     int64_t call_##name(struct loader_thread *t, struct sh_slot *s __VA_OPT__(, ) __VA_ARGS__);
 #include <shelter/calls_out.def>
 #undef CALL_OUT
 
 /* --- confine.c: the walls of host/base/walls.h around the process that runs the enclave --- */
-/* First of all; forks as loader_helper_start does. */
+/* Forks as loader_helper_start does. 0, or its -errno. Before anything is open, and before there
+ * are threads. */
 int loader_confine_begin(struct sh_error *err);
 /* Once everything is open and before there are threads; nothing can be opened afterwards but
- * sockets. */
+ * sockets. A wall that cannot be raised is a warning, or with --require-confinement -EPERM. */
 int loader_confine(struct sh_error *err);
 
 /* --- load.c --- */
-/* Everything up to EINIT. first->tcs is set, and the start block written into its slot. */
+/* Everything up to EINIT. first->tcs is set, and the start block written into its slot. 0, or
+ * -errno: of a file; -EINVAL (a file is none of ours), -ENOTSUP (AEX-Notify), -EPERM (the processor
+ * refused the enclave), and those of the driver. Once, before there are threads. */
 int loader_build(struct loader_thread *first, struct sh_error *err);
 void loader_build_end(struct loader_thread *first); /* the clocks, last of all */
 void loader_forget_root(void); /* gives back what is mapped of root.img; it comes again when read */
 
 /* --- stats.c --- */
-/* The counters as one JSON object in out, NUL-terminated; its length, or -ENOSPC (never with
- * LOADER_STATS_MAX bytes). `inside` is the enclave's object or NULL: its members come first, then
- * the host's: "aex" (all of them where "aex_complete" is true: the simulated processor counts those
- * that the kernel resolves; on hardware only those it reports), "by_call_out", and "processor", the
- * simulated one's leaves. "calls_out" is the enclave's if it said it, else the host's. */
-#define LOADER_STATS_MAX (SH_SLOT_A_SIZE + 4096u)
-int loader_stats_json(char *out, size_t size, const char *inside);
+/* The counters as one JSON object, the caller's to free; NULL: no memory. `inside` is the enclave's
+ * object or NULL: its members come first, then the host's: "aex" (all of them where "aex_complete"
+ * is true: the simulated processor counts those that the kernel resolves; on hardware only those it
+ * reports), "by_call_out", and "processor", the simulated one's leaves. "calls_out" is the
+ * enclave's if it said it, else the host's. */
+char *loader_stats_json(const char *inside);
 
-/* --- registry.c: the threads, by TCS. Kicks and wake-ups reach them wherever they are --- */
-struct loader_thread *loader_thread_new(uint64_t tcs);  /* NULL: no memory */
+/* --- registry.c: the threads, by TCS. Kicks and wake-ups reach them wherever they are. --- */
+/* One that is not running, for a TCS that has none; NULL: no memory. Not two at once for a TCS. */
+struct loader_thread *loader_thread_new(uint64_t tcs);
 struct loader_thread *loader_thread_find(uint64_t tcs); /* or NULL */
 /* Whose exits and interrupts the calling host thread serves from now on. */
 void loader_thread_bind(struct loader_thread *t);
-void loader_thread_wake(struct loader_thread *t);
+void loader_thread_wake(struct loader_thread *t); /* ends its WAIT or POLL, or its next one */
+/* It leaves the enclave and enters again, at the next CSSA; elsewhere its system call ends. */
 void loader_thread_kick(struct loader_thread *t);
 void loader_threads_flush(const struct loader_thread *but); /* an AEX for each that is inside */
-int loader_kicks_init(void); /* the signals' handlers; after loader_build */
+/* The signals' handlers. 0, or -errno of the driver. Once, after loader_build. */
+int loader_kicks_init(void);
 /* A signal for the workload: the LibOS takes only those on its list. Safe in a signal handler. */
 void loader_signal(int sig);
 /* A request waits: a thread of the program enters and sees it. */
@@ -267,56 +293,59 @@ void loader_control_here(void);
 
 /* --- wire.c: frames to the supervisor, in the order in which they were put. Only with --channel,
  * but for channel_trace. --- */
-/* The queue, locked, for the functions of host/run; channel_unlock has the pump send it. */
+/* The queue, for the functions of host/run; the caller's until channel_unlock, and waits for
+ * nothing meanwhile. */
 struct sh_fifo *channel_lock(void);
-void channel_unlock(void);
+void channel_unlock(void); /* the pump sends what was put */
 /* Lines of a trace go to whoever asked from now on, or no longer. */
 void channel_traces(bool on);
-/* Sends such lines; waits while that one is slow. False: nobody asked. */
+/* Sends such lines; waits while that one is slow, so not for the pump. False: nobody asked. */
 bool channel_trace(const void *text, size_t size);
-/* Once the streams are empty, EXIT or (with an error, which must stay) ERROR; then waits to be
- * ended. */
+/* Once the streams are empty, EXIT or (with an error) ERROR; then waits to be ended. Both texts
+ * must stay. What the first caller says counts. */
 _Noreturn void channel_exit(int status, const char *error, const char *why);
 /* The same for the pump, which must go on: EXIT by SIGKILL, at once. */
 void channel_killed(void);
-/* The pump's: an eventfd that is written whenever something was put. */
+/* The pump's: an eventfd of wire.c's that is written whenever something was put; or -errno. Once,
+ * before the others. */
 int channel_open(struct sh_error *err);
-/* Sends what the socket takes. The bytes that are left; -errno: nobody reads any more. */
+/* For the pump: sends what the socket takes. The bytes that are left, or -errno: nobody reads any
+ * more. */
 int64_t channel_flush(int fd);
-/* What channel_exit asked for, once; call it when the streams are empty. */
-bool channel_is_ending(void);
-void channel_put_last(void);
-
-/* --- log.c: lines of the enclave OS: a trace, or words before the program runs --- */
-int loader_log_open(struct sh_error *err); /* the file of --trace */
-int64_t loader_log(const void *text, size_t size);
+bool channel_is_ending(void); /* channel_exit was called, and what it asked for is not put */
+void channel_put_last(void);  /* puts it; for the pump, when the streams are empty */
 
 /* --- volume.c --- */
-int loader_volumes_open(struct sh_error *err); /* looks how large those of --volume are */
+/* Looks how large those of --volume are, once. 0, or -errno: one is no file or device. */
+int loader_volumes_open(struct sh_error *err);
 
 /* --- end.c --- */
-int loader_stats_open(struct sh_error *err);      /* the file of --stats */
-_Noreturn void loader_exit(int status, bool own); /* the workload's end, or the enclave OS's own */
-_Noreturn void loader_fail(const struct sh_error *err); /* ours */
+int loader_outputs_open(struct sh_error *err); /* files of --trace, --stats; 0, or -errno of open */
+/* A line of the enclave OS: a trace, or words. To stderr, the trace, or kept for the end. `size`,
+ * or -errno of write. May wait, as write and channel_trace do. */
+int64_t loader_log(const void *text, size_t size);
+/* The workload's end, or the enclave OS's own; with what was logged last, and the counters. */
+_Noreturn void loader_exit(int status, bool own);
+_Noreturn void loader_fail(const struct sh_error *err); /* ours: err's status, or SH_EXIT_FAILURE */
 void loader_has_started(void); /* the program runs: something came of it. Any number of times */
 
 /* --- control.c: requests of the host, one after the other --- */
 /* Gets answers that are no frames: to what was asked about a session. 0, or an errno and a
- * sentence, which lasts for the call. */
+ * sentence, which lasts for the call. By any thread, with no lock of control.c's. */
 typedef void control_answered(uint32_t kind, uint32_t session, int error, const char *why);
 void control_open(control_answered *answered); /* once, before control_ask */
-/* Asks the enclave, behind what was asked before. Answered by a frame of `type`, or (0) by a call
- * of `answered`. 0, or -EBUSY: it is not asked, and with a `type` answered so. While one is under
- * way control_poll wants to be called again within that many ms (-1: no need). Both for the pump
- * only. */
+/* For the pump. Asks the enclave, behind what was asked before; `data` is copied. Answered by a
+ * frame of `type`, or (0) by a call of `answered`. 0, or -EBUSY: too many wait, or it is too long;
+ * it is not asked, and with a `type` answered so. */
 int control_ask(uint32_t kind, uint32_t id, const void *data, size_t size, uint8_t type);
+/* For the pump, without its lock: makes the enclave look, and gives up what it does not answer.
+ * Within how many ms it wants to be called again; -1: no need. */
 int control_poll(void);
 
 /* --- pump.c: plays the guest's side of <shelter/channel.h> for handles 0 to 2 --- */
-/* Only with --channel: its streams, and once there may be threads, its thread, which also sends
- * errors. */
+/* Only with --channel: the streams. 0, or -errno of eventfd or pipe2. Before there are threads. */
 int loader_pump_open(struct sh_error *err);
-void loader_pump_start(void);
+void loader_pump_start(void); /* its thread, which also sends errors; once there may be threads */
 /* struct winsize of the user's terminal; false: there is none. */
 bool loader_pump_window(uint16_t size[4]);
 
@@ -324,11 +353,14 @@ bool loader_pump_window(uint16_t size[4]);
 /* Enters t's TCS by the hooks; returns when the enclave's thread ended. Failure ends the process.
  */
 void loader_thread_run(struct loader_thread *t);
-/* A host thread for that TCS. -EAGAIN: its last one does not leave; -ENOMEM and others. */
+/* A host thread for that TCS. 0, or -EAGAIN (its last one does not leave, or there are too many),
+ * -ENOMEM. */
 int loader_thread_spawn(uint64_t tcs, bool service);
-/* The loader's own hooks. */
+/* The loader's own hooks; struct loader_hooks says what each does, and its result. */
 struct sh_slot *loader_make_slot(void);
+/* 0, or -errno. */
 int loader_enter(struct loader_thread *t, struct sgx_enclave_run *run);
+/* Cannot fail: it ends the process instead. */
 int loader_serve_exit(struct loader_thread *t, uint64_t out, struct sgx_enclave_run *run);
 
 /* --- call.c --- */
@@ -336,7 +368,7 @@ int loader_serve_exit(struct loader_thread *t, uint64_t out, struct sgx_enclave_
 void loader_serve_call(struct loader_thread *t);
 
 /* --- start.c --- */
-/* The whole run; never returns. */
+/* The whole run; never returns. argv and the hooks must last. */
 _Noreturn void loader_main(int argc, char **argv, const struct loader_hooks *hooks);
 
 #endif

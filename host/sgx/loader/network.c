@@ -26,10 +26,11 @@
 #define ADDRESS_MAX 128u
 #define SOCKETS_MAX 65536u
 
-enum kind { SOCKET, BIND, CONNECT, LISTEN, SEND, CLOSE };
+#define SOCKET (LOADER_SEND + 1)
+#define CLOSE (LOADER_SEND + 2)
 
 struct question {
-    uint32_t kind;
+    uint32_t kind;   /* enum loader_socket_question, SOCKET or CLOSE */
     uint32_t number; /* of the socket; SOCKET: family */
     int32_t value;   /* SOCKET: type, LISTEN: backlog */
     uint32_t address_size;
@@ -196,25 +197,25 @@ static int64_t do_action(struct question *q, const void *data, size_t size)
         return -EBADF;
     getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &option_size);
     getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &option_size);
-    if (q->kind == CONNECT || q->kind == SEND) {
+    if (q->kind == LOADER_CONNECT || q->kind == LOADER_SEND) {
         if (!sh_egress_allows_socket(&loader.options.egress, to, q->address_size,
                                      type == SOCK_DGRAM && published[q->number]))
             return -EACCES;
         map_address(to, q->address_size);
     }
     switch (q->kind) {
-    case BIND: {
+    case LOADER_BIND: {
         int r = bind_published(fd, family, type, (struct sockaddr_in *)to);
         published[q->number] = !r;
         return r;
     }
-    case CONNECT:
+    case LOADER_CONNECT:
         return connect(fd, to, q->address_size) ? -errno : 0;
-    case LISTEN: /* a socket without a port would get one that was not published */
+    case LOADER_LISTEN: /* a socket without a port would get one that was not published */
         if (getsockname(fd, (struct sockaddr *)&own, &own_size) || !own.sin6_port)
             return -EACCES;
         return listen(fd, q->value) ? -errno : 0;
-    case SEND: {
+    case LOADER_SEND: {
         ssize_t n = sendto(fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT, to, q->address_size);
         return n < 0 ? -errno : n;
     }
@@ -326,41 +327,19 @@ void loader_socket_close(int fd)
     close(fd);
 }
 
-/* Fills in the socket's number and the address. */
-static int64_t ask_about(int fd, struct question q, const void *address, socklen_t address_size,
-                         const void *data, size_t size)
+int64_t loader_socket_ask(int fd, enum loader_socket_question kind, int backlog,
+                          const struct sh_slot *s)
 {
-    int none;
+    struct question q = {.kind = kind, .value = backlog};
+    uint64_t size = s->size_a < SH_SLOT_A_SIZE ? s->size_a : SH_SLOT_A_SIZE;
+    uint64_t address_size = s->size_b;
     uint32_t number =
         (unsigned)fd < SOCKETS_MAX ? __atomic_load_n(&numbers[fd], __ATOMIC_ACQUIRE) : 0;
-    if (!number)
+    int none;
+    if (!number || address_size > ADDRESS_MAX)
         return -EINVAL; /* accepted: it is connected, and bound */
-    if (address_size > ADDRESS_MAX)
-        return -EINVAL;
     q.number = number - 1;
-    q.address_size = address_size;
-    if (address_size)
-        memcpy(q.address, address, address_size);
-    return ask_process(&q, data, size, &none);
-}
-
-int64_t loader_bind(int fd, const void *address, socklen_t size)
-{
-    return ask_about(fd, (struct question){.kind = BIND}, address, size, NULL, 0);
-}
-
-int64_t loader_connect(int fd, const void *address, socklen_t size)
-{
-    return ask_about(fd, (struct question){.kind = CONNECT}, address, size, NULL, 0);
-}
-
-int64_t loader_listen(int fd, int backlog)
-{
-    return ask_about(fd, (struct question){.kind = LISTEN, .value = backlog}, NULL, 0, NULL, 0);
-}
-
-int64_t loader_send_to(int fd, const void *data, size_t size, const void *address,
-                       socklen_t address_size)
-{
-    return ask_about(fd, (struct question){.kind = SEND}, address, address_size, data, size);
+    q.address_size = (uint32_t)address_size;
+    memcpy(q.address, s->b, address_size);
+    return ask_process(&q, s->a, kind == LOADER_SEND ? size : 0, &none);
 }

@@ -245,15 +245,17 @@ static bool be_helped(void)
     return helping;
 }
 
-void loader_ring_begin(uint64_t handle)
+int loader_ring_add(int fd)
 {
-    if (!area || handle >= SH_RINGS)
-        return;
+    int handle = loader_handle_add(fd);
+    if (handle < 0 || !area || handle >= (int)SH_RINGS)
+        return handle;
     be_helped();
     memset(&area->ring[handle], 0, offsetof(struct sh_ring, in));
     if (!helping)
         area->ring[handle].error = EIO; /* it is served by calls */
     __atomic_store_n(&states[handle], helping ? STREAM : STREAM | REPORTED, __ATOMIC_RELEASE);
+    return handle;
 }
 
 void loader_ring_listens(uint64_t handle)
@@ -365,10 +367,9 @@ static bool fill_accepted(int fd, struct sh_ring *r, uint64_t *put, uint64_t roo
         int got = accept4(fd, (void *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (got < 0)
             return errno == EAGAIN;
-        struct sh_accepted a = {.handle = loader_handle_add(got)};
+        struct sh_accepted a = {.handle = loader_ring_add(got)};
         if (a.handle < 0)
             return false;
-        loader_ring_begin((uint64_t)a.handle);
         a.size = size < sizeof(a.address) ? size : sizeof(a.address);
         memcpy(a.address, &address, a.size);
         for (size_t i = 0; i < sizeof(a); i++)

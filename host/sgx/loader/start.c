@@ -16,9 +16,7 @@ static int prepare_enclave(struct loader_thread **first, struct sh_error *err)
     *first = loader_thread_new(0);
     int r = *first ? 0 : sh_fail(err, -ENOMEM, "no memory");
     if (!r)
-        r = loader_log_open(err);
-    if (!r)
-        r = loader_stats_open(err);
+        r = loader_outputs_open(err);
     if (!r)
         r = loader_volumes_open(err);
     return r ? r : loader_build(*first, err);

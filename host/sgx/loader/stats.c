@@ -1,26 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The counters of enclave, loader and simulated processor as JSON.
-#include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "host/sgx/loader/loader.h"
-
-struct text {
-    char *out;
-    size_t size, at;
-};
-
-__attribute__((format(printf, 2, 3))) static void put_text(struct text *t, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    if (t->at < t->size)
-        t->at += (size_t)vsnprintf(t->out + t->at, t->size - t->at, format, args);
-    va_end(args);
-}
 
 /* An object in one line. What it says is the enclave's word; that it is one is not. */
 static bool is_object(const char *text)
@@ -43,7 +27,7 @@ static uint64_t calls_out(void)
     return total;
 }
 
-static void put_calls(struct text *t)
+static void put_calls(FILE *t)
 {
     static const char *const names[SH_CALL_COUNT] = {
         [0] = "unknown",
@@ -52,46 +36,51 @@ static void put_calls(struct text *t)
 #undef CALL_OUT
     };
     const char *comma = "";
-    put_text(t, ", \"by_call_out\": {");
+    fprintf(t, ", \"by_call_out\": {");
     for (unsigned i = 0; i < SH_CALL_COUNT; i++) {
         unsigned long long n = loader.counts.calls[i];
         if (!n)
             continue;
         if (names[i])
-            put_text(t, "%s\"%s\": %llu", comma, names[i], n);
+            fprintf(t, "%s\"%s\": %llu", comma, names[i], n);
         else
-            put_text(t, "%s\"call_%u\": %llu", comma, i, n);
+            fprintf(t, "%s\"call_%u\": %llu", comma, i, n);
         comma = ", ";
     }
-    put_text(t, "}");
+    fprintf(t, "}");
 }
 
-static void put_processor(struct text *t, const struct sgxsim_stats *s)
+static void put_processor(FILE *t, const struct sgxsim_stats *s)
 {
     const uint64_t *values = (const uint64_t *)s;
-    put_text(t, ", \"processor\": {");
+    fprintf(t, ", \"processor\": {");
     for (size_t i = 0; i < SGXSIM_COUNTERS; i++)
-        put_text(t, "%s\"%s\": %llu", i ? ", " : "", sgxsim_counters[i],
-                 (unsigned long long)values[i]);
-    put_text(t, "}");
+        fprintf(t, "%s\"%s\": %llu", i ? ", " : "", sgxsim_counters[i],
+                (unsigned long long)values[i]);
+    fprintf(t, "}");
 }
 
-int loader_stats_json(char *out, size_t size, const char *inside)
+char *loader_stats_json(const char *inside)
 {
-    struct text t = {out, size, 0};
+    char *out = NULL;
+    size_t size;
+    FILE *t = open_memstream(&out, &size);
     struct sgxsim_stats s = {0};
+    if (!t)
+        return NULL;
     bool counted = loader.enclave.dev && !loader.enclave.driver->stats(loader.enclave.dev, &s);
     if (is_object(inside))
-        put_text(&t, "%.*s", (int)strlen(inside) - 1, inside);
+        fprintf(t, "%.*s", (int)strlen(inside) - 1, inside);
     else
-        put_text(&t, "{\"calls_out\": %llu", (unsigned long long)calls_out());
-    put_text(&t, ", \"aex\": %llu, \"aex_complete\": %s, \"exceptions\": %llu, \"kicked\": %llu",
-             (unsigned long long)(counted ? s.aex : loader.counts.exceptions + loader.counts.kicks),
-             counted ? "true" : "false", (unsigned long long)loader.counts.exceptions,
-             (unsigned long long)loader.counts.kicks);
-    put_calls(&t);
+        fprintf(t, "{\"calls_out\": %llu", (unsigned long long)calls_out());
+    fprintf(t, ", \"aex\": %llu, \"aex_complete\": %s, \"exceptions\": %llu, \"kicked\": %llu",
+            (unsigned long long)(counted ? s.aex : loader.counts.exceptions + loader.counts.kicks),
+            counted ? "true" : "false", (unsigned long long)loader.counts.exceptions,
+            (unsigned long long)loader.counts.kicks);
+    put_calls(t);
     if (counted)
-        put_processor(&t, &s);
-    put_text(&t, "}");
-    return t.at < size ? (int)t.at : -ENOSPC;
+        put_processor(t, &s);
+    fprintf(t, "}");
+    fclose(t);
+    return out;
 }
