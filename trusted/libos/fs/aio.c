@@ -260,18 +260,18 @@ static long take_answers(struct context *c, int64_t most, uint64_t to)
 
 long sys_io_getevents(uint64_t id, int64_t least, int64_t most, uint64_t to, uint64_t timeout)
 {
-    struct timespec64 ts;
     uint64_t ns, deadline = NO_DEADLINE;
-    if (timeout && user_read(&ts, timeout, sizeof(ts)))
-        return -EFAULT;
+    int r = timeout ? timespec_from_user(timeout, &ns) : 0;
+    if (r == -EFAULT)
+        return r;
     if (timeout) /* what is no time is none, as in Linux */
-        deadline = !timespec_ns(&ts, &ns) && ns ? deadline_in(ns) : 0;
+        deadline = !r && ns ? deadline_in(ns) : 0;
     struct context *c = find_context(id);
     if (!c || least < 0 || most < least)
         return -EINVAL;
     c->refs++;
     long done = 0;
-    int r = 0;
+    r = 0;
     for (;;) {
         long n = take_answers(c, most - done, to + (uint64_t)done * sizeof(struct io_event));
         if (n < 0) {

@@ -184,11 +184,6 @@ struct tty *console_new(int32_t input, int32_t output, uint32_t uid)
 void console_close(struct tty *t)
 {
     struct console *c = console_of(t);
-    if (t->name) {
-        dentry_unlink(t->name);
-        dentry_put(t->name);
-        t->name = NULL;
-    }
     tty_hang_up(t);
     console_show(t);
     c->closed = true;

@@ -608,8 +608,8 @@ long sys_epoll_pwait(int epfd, uint64_t events, int count, int timeout, uint64_t
 long sys_epoll_pwait2(int epfd, uint64_t events, int count, uint64_t timeout, uint64_t mask,
                       uint64_t mask_size)
 {
-    uint64_t deadline = NO_DEADLINE;
-    int r = timeout ? deadline_from_user(timeout, &deadline) : 0;
+    uint64_t deadline;
+    int r = deadline_from_user(timeout, CLOCK_FROM_NOW, &deadline);
     if (!r)
         r = poll_mask(mask, mask_size);
     return r ? r : do_wait(epfd, events, count, deadline);

@@ -3,6 +3,7 @@
 #include <asm/poll.h>
 #include <linux/mqueue.h>
 #include <linux/netlink.h>
+#include <linux/time.h>
 
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
@@ -187,21 +188,6 @@ static struct file *queue_file(int fd, bool write)
     return f && f->ops == &mq_ops && (write ? file_can_write(f) : file_can_read(f)) ? f : NULL;
 }
 
-static int deadline_of(uint64_t timeout, uint64_t *deadline)
-{
-    struct timespec64 ts;
-    uint64_t ns;
-    *deadline = NO_DEADLINE;
-    if (!timeout)
-        return 0;
-    if (user_read(&ts, timeout, sizeof(ts)))
-        return -EFAULT;
-    int r = timespec_ns(&ts, &ns);
-    if (!r)
-        *deadline = clock_deadline(0, ns);
-    return r;
-}
-
 static int wait_change(struct queue *q, struct file *f, uint64_t deadline)
 {
     if (f->flags & O_NONBLOCK)
@@ -235,7 +221,7 @@ long sys_mq_timedsend(int fd, uint64_t from, uint64_t size, uint32_t priority, u
     uint64_t deadline;
     if (priority >= PRIORITY_MAX)
         return -EINVAL;
-    int r = deadline_of(timeout, &deadline);
+    int r = deadline_from_user(timeout, CLOCK_REALTIME, &deadline);
     struct file *f = queue_file(fd, true);
     if (r || !f)
         return r ? r : -EBADF;
@@ -263,7 +249,7 @@ long sys_mq_timedsend(int fd, uint64_t from, uint64_t size, uint32_t priority, u
 long sys_mq_timedreceive(int fd, uint64_t to, uint64_t size, uint64_t priority, uint64_t timeout)
 {
     uint64_t deadline;
-    int r = deadline_of(timeout, &deadline);
+    int r = deadline_from_user(timeout, CLOCK_REALTIME, &deadline);
     struct file *f = queue_file(fd, false);
     if (r || !f)
         return r ? r : -EBADF;

@@ -187,8 +187,8 @@ long sys_poll(uint64_t fds, uint32_t count, int timeout)
 
 long sys_ppoll(uint64_t fds, uint32_t count, uint64_t timeout, uint64_t mask, uint64_t mask_size)
 {
-    uint64_t deadline = NO_DEADLINE;
-    int r = timeout ? deadline_from_user(timeout, &deadline) : 0;
+    uint64_t deadline;
+    int r = deadline_from_user(timeout, CLOCK_FROM_NOW, &deadline);
     if (!r)
         r = poll_mask(mask, mask_size);
     return r ? r : do_poll(fds, count, deadline);
@@ -266,8 +266,8 @@ long sys_select(int n, uint64_t in, uint64_t out, uint64_t except, uint64_t time
 long sys_pselect6(int n, uint64_t in, uint64_t out, uint64_t except, uint64_t timeout,
                   uint64_t mask)
 {
-    uint64_t deadline = NO_DEADLINE, set[2] = {0, 8};
-    int r = timeout ? deadline_from_user(timeout, &deadline) : 0;
+    uint64_t deadline, set[2] = {0, 8};
+    int r = deadline_from_user(timeout, CLOCK_FROM_NOW, &deadline);
     if (!r && mask)
         r = user_read(set, mask, sizeof(set));
     if (!r)

@@ -228,11 +228,6 @@ static void master_release(struct file *f)
     struct sig_item hangup = {.signo = SIGHUP, .code = 0x80}, go_on = hangup;
     go_on.signo = SIGCONT;
     t->has_master = false;
-    if (t->name) {
-        dentry_unlink(t->name);
-        dentry_put(t->name);
-        t->name = NULL;
-    }
     tty_hang_up(t);
     if (leader) {
         sig_send_item(leader, NULL, &hangup);

@@ -76,7 +76,8 @@ struct tty *tty_of_session(int32_t sid); /* or NULL */
 int tty_check_background(struct tty *t, int signo);
 void tty_take_session(struct tty *t); /* the caller's, a leader without terminal */
 long tty_ioctl_session(struct tty *t, bool master, uint64_t request, uint64_t arg); /* -ENOTTY */
-void tty_hang_up(struct tty *t); /* its slaves are closed, as they will see */
+/* Its name goes, and its slaves are closed, as they will see. */
+void tty_hang_up(struct tty *t);
 void tty_leader_ended(int32_t sid);
 
 /* fs/pty.c: files. */

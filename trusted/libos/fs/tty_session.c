@@ -120,6 +120,11 @@ long tty_ioctl_session(struct tty *t, bool master, uint64_t request, uint64_t ar
 
 void tty_hang_up(struct tty *t)
 {
+    if (t->name) {
+        dentry_unlink(t->name);
+        dentry_put(t->name);
+        t->name = NULL;
+    }
     t->generation++;
     t->slaves = 0;
     t->deserted = true;

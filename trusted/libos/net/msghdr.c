@@ -414,8 +414,8 @@ long sys_sendmmsg(int fd, uint64_t messages, uint32_t count, int flags)
 
 long sys_recvmmsg(int fd, uint64_t messages, uint32_t count, int flags, uint64_t timeout)
 {
-    uint64_t deadline = NO_DEADLINE;
-    int r = timeout ? deadline_from_user(timeout, &deadline) : 0;
+    uint64_t deadline;
+    int r = deadline_from_user(timeout, CLOCK_FROM_NOW, &deadline);
     if (r)
         return r;
     long n = move_several(fd, messages, count, flags, deadline, receive_message);

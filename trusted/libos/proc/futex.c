@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Futexes: all inside, the host never sees one.
 #include <linux/futex.h>
+#include <linux/time.h>
 
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
@@ -226,23 +227,12 @@ static long wake_op(uint64_t one, uint64_t two, int64_t count, int64_t count2, u
 }
 
 /* FUTEX_WAIT counts from now; FUTEX_WAIT_BITSET names an instant. */
-static int read_deadline(uint64_t addr, int op, uint64_t *deadline)
+static int read_deadline(uint64_t from, int op, uint64_t *deadline)
 {
-    struct timespec64 ts;
-    uint64_t ns;
-    *deadline = NO_DEADLINE;
-    if (!addr)
-        return 0;
-    if (user_read(&ts, addr, sizeof(ts)))
-        return -EFAULT;
-    int r = timespec_ns(&ts, &ns);
-    if (r)
-        return r;
-    if ((op & FUTEX_CMD_MASK) == FUTEX_WAIT)
-        *deadline = deadline_in(ns);
-    else
-        *deadline = clock_deadline(op & FUTEX_CLOCK_REALTIME ? 0 : 1, ns);
-    return 0;
+    int clock = (op & FUTEX_CMD_MASK) == FUTEX_WAIT ? CLOCK_FROM_NOW
+                : op & FUTEX_CLOCK_REALTIME         ? CLOCK_REALTIME
+                                                    : CLOCK_MONOTONIC;
+    return deadline_from_user(from, clock, deadline);
 }
 
 /* A word that processes may share is found by what is mapped there. */
@@ -302,23 +292,6 @@ long sys_futex(uint64_t addr, int op, uint32_t value, uint64_t timeout, uint64_t
 #define WAITV_U32 2u
 #define WAITV_PRIVATE 128u
 
-static int waitv_deadline(uint64_t timeout, int clock, uint64_t *deadline)
-{
-    struct timespec64 ts;
-    uint64_t ns;
-    *deadline = NO_DEADLINE;
-    if (!timeout)
-        return 0;
-    if (clock != 0 && clock != 1)
-        return -EINVAL;
-    if (user_read(&ts, timeout, sizeof(ts)))
-        return -EFAULT;
-    int r = timespec_ns(&ts, &ns);
-    if (!r)
-        *deadline = clock_deadline(clock, ns);
-    return r;
-}
-
 static long waitv_result(const struct futex_waiter *f, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
@@ -355,7 +328,9 @@ long sys_futex_waitv(uint64_t waiters, uint32_t count, uint32_t flags, uint64_t 
     uint64_t deadline;
     if (flags || !count || count > WAITV_MAX || !waiters)
         return -EINVAL;
-    int r = waitv_deadline(timeout, clock, &deadline);
+    if (timeout && clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC)
+        return -EINVAL;
+    int r = deadline_from_user(timeout, clock, &deadline);
     if (r)
         return r;
     struct futex_waiter *f = los_alloc(count * sizeof(*f));

@@ -186,8 +186,8 @@ long sys_semop(int id, uint64_t ops, uint32_t count)
 
 long sys_semtimedop(int id, uint64_t ops, uint32_t count, uint64_t timeout)
 {
-    uint64_t deadline = NO_DEADLINE;
-    int r = timeout ? deadline_from_user(timeout, &deadline) : 0;
+    uint64_t deadline;
+    int r = deadline_from_user(timeout, CLOCK_FROM_NOW, &deadline);
     return r ? r : do_semop(id, ops, count, deadline);
 }
 

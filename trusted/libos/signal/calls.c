@@ -98,21 +98,18 @@ long sys_pause(void)
 long sys_rt_sigtimedwait(uint64_t wanted, uint64_t info, uint64_t timeout, uint64_t set_size)
 {
     struct thread *t = self();
-    uint64_t set, deadline = NO_DEADLINE;
+    uint64_t set, deadline;
     if (set_size != SET_SIZE)
         return -EINVAL;
     if (user_read(&set, wanted, sizeof(set)))
         return -EFAULT;
-    if (timeout) {
-        int r = deadline_from_user(timeout, &deadline);
-        if (r)
-            return r;
-    }
+    long r = deadline_from_user(timeout, CLOCK_FROM_NOW, &deadline);
+    if (r)
+        return r;
     struct sig_item item;
     struct wait_queue never;
     wait_queue_init(&never);
     t->wait_set = set;
-    long r = 0;
     for (;;) {
         sig_collect();
         if (sig_take(t, set, &item))

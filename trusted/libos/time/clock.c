@@ -121,15 +121,19 @@ int timespec_ns(const struct timespec64 *t, uint64_t *ns)
     return 0;
 }
 
-int deadline_from_user(uint64_t addr, uint64_t *deadline)
+int timespec_from_user(uint64_t from, uint64_t *ns)
 {
     struct timespec64 ts;
+    return user_read(&ts, from, sizeof(ts)) ? -EFAULT : timespec_ns(&ts, ns);
+}
+
+int deadline_from_user(uint64_t from, int clock, uint64_t *deadline)
+{
     uint64_t ns;
-    if (user_read(&ts, addr, sizeof(ts)))
-        return -EFAULT;
-    int r = timespec_ns(&ts, &ns);
-    if (!r)
-        *deadline = deadline_in(ns);
+    int r = from ? timespec_from_user(from, &ns) : 0;
+    *deadline = NO_DEADLINE;
+    if (from && !r)
+        *deadline = clock == CLOCK_FROM_NOW ? deadline_in(ns) : clock_deadline(clock, ns);
     return r;
 }
 
@@ -158,13 +162,9 @@ long sys_clock_getres(int clock, uint64_t to)
 
 long sys_clock_settime(int clock, uint64_t from)
 {
-    struct timespec64 ts;
     uint64_t ns;
-    if (clock != CLOCK_REALTIME)
-        return -EINVAL;
-    if (user_read(&ts, from, sizeof(ts)))
-        return -EFAULT;
-    return timespec_ns(&ts, &ns) ? -EINVAL : -EPERM;
+    int r = clock != CLOCK_REALTIME ? -EINVAL : timespec_from_user(from, &ns);
+    return r ? r : -EPERM;
 }
 
 int64_t clock_seconds(void)
@@ -204,14 +204,13 @@ static long sleep_until(uint64_t deadline, uint64_t remain)
 
 long sys_nanosleep(uint64_t timeout, uint64_t remain)
 {
-    uint64_t deadline;
-    int r = deadline_from_user(timeout, &deadline);
-    return r ? r : sleep_until(deadline, remain);
+    uint64_t ns;
+    int r = timespec_from_user(timeout, &ns);
+    return r ? r : sleep_until(deadline_in(ns), remain);
 }
 
 long sys_clock_nanosleep(int clock, int flags, uint64_t timeout, uint64_t remain)
 {
-    struct timespec64 ts;
     uint64_t ns, now;
     int r = clock_read(clock, &now);
     if (r)
@@ -220,9 +219,7 @@ long sys_clock_nanosleep(int clock, int flags, uint64_t timeout, uint64_t remain
                   clock == CLOCK_TAI || clock == CLOCK_PROCESS_CPUTIME_ID || clock < 0;
     if (!sleeps)
         return -EOPNOTSUPP;
-    if (user_read(&ts, timeout, sizeof(ts)))
-        return -EFAULT;
-    if ((r = timespec_ns(&ts, &ns)))
+    if ((r = timespec_from_user(timeout, &ns)))
         return r;
     if (flags & TIMER_ABSTIME)
         return sleep_until(clock_deadline(clock, ns), 0);

@@ -12,8 +12,11 @@ struct timespec64 {
     int64_t s, ns;
 };
 
-/* Reads a relative timespec of the program; the deadline on the monotonic clock. */
-int deadline_from_user(uint64_t timespec, uint64_t *deadline);
+/* Reads a timespec of the program, an instant of that clock or CLOCK_FROM_NOW: the deadline on the
+ * monotonic clock; NO_DEADLINE where there is none (0). -EFAULT, or -EINVAL if malformed. */
+#define CLOCK_FROM_NOW INT32_MAX
+int deadline_from_user(uint64_t timespec, int clock, uint64_t *deadline);
+int timespec_from_user(uint64_t timespec, uint64_t *ns); /* likewise, but 0 is -EFAULT */
 /* ns from now as a deadline, without overflow. */
 uint64_t deadline_in(uint64_t ns);
 /* Of a timespec; -EINVAL if malformed. Saturates. */
