@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Filters: what their rows say, whatever their order.
 // Shadow stacks: where there are none, asking for them changes nothing; where there are, calls,
 // signals and threads go on, and a return to an overwritten address ends the process.
 #include <pthread.h>
@@ -7,12 +8,95 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include <linux/audit.h>
+
+#include "host/base/filter.h"
 #include "host/base/walls.h"
+
+/* As the kernel runs it. */
+static uint32_t run_filter(const struct sh_filter *f, const struct seccomp_data *d)
+{
+    uint32_t a = 0;
+    for (unsigned at = 0; at < f->count; at++) {
+        const struct sock_filter *i = &f->code[at];
+        switch (i->code) {
+        case BPF_LD | BPF_W | BPF_ABS:
+            memcpy(&a, (const uint8_t *)d + i->k, 4);
+            break;
+        case BPF_ALU | BPF_AND | BPF_K:
+            a &= i->k;
+            break;
+        case BPF_JMP | BPF_JA:
+            at += i->k;
+            break;
+        case BPF_JMP | BPF_JEQ | BPF_K:
+            at += a == i->k ? i->jt : i->jf;
+            break;
+        case BPF_JMP | BPF_JGT | BPF_K:
+            at += a > i->k ? i->jt : i->jf;
+            break;
+        case BPF_JMP | BPF_JGE | BPF_K:
+            at += a >= i->k ? i->jt : i->jf;
+            break;
+        case BPF_RET | BPF_K:
+            return i->k;
+        default:
+            fail();
+        }
+    }
+    fail();
+    return 0;
+}
+
+static bool row_fits(const struct sh_filter_call *c, const struct seccomp_data *d)
+{
+    uint32_t masked = (uint32_t)d->args[c->arg] & c->mask;
+    if (c->nr != (unsigned)d->nr)
+        return false;
+    return !c->mask || (c->value == SH_FILTER_SOME ? masked : masked == c->value);
+}
+
+#define ROWS 70u
+
+static void test_filter(void **state)
+{
+    static struct sh_filter f;
+    struct sh_filter_call rows[ROWS];
+    srand(1);
+    for (unsigned round = 0; round < 200; round++) {
+        unsigned count = (unsigned)rand() % ROWS;
+        for (unsigned i = 0; i < count; i++)
+            rows[i] = (struct sh_filter_call){(unsigned)rand() % 60, (unsigned)rand() % 6,
+                                              (uint32_t)rand() % 4,
+                                              rand() % 5 ? (uint32_t)rand() % 4 : SH_FILTER_SOME};
+        sh_filter_begin(&f);
+        sh_filter_calls(&f, rows, count / 2, SECCOMP_RET_ALLOW);
+        sh_filter_calls(&f, rows + count / 2, count - count / 2, SECCOMP_RET_TRAP);
+        sh_filter_return(&f, SECCOMP_RET_ERRNO);
+        for (int nr = 0; nr < 64; nr++) {
+            struct seccomp_data d = {.nr = nr, .arch = AUDIT_ARCH_X86_64};
+            uint32_t want = SECCOMP_RET_ERRNO;
+            for (unsigned i = 0; i < 6; i++)
+                d.args[i] = (uint64_t)rand() % 4;
+            for (unsigned i = count; i--;)
+                if (row_fits(&rows[i], &d))
+                    want = i < count / 2 ? SECCOMP_RET_ALLOW : SECCOMP_RET_TRAP;
+            assert_int_equal(run_filter(&f, &d), want);
+        }
+    }
+    for (unsigned i = 0; i < ROWS; i++)
+        rows[i] = (struct sh_filter_call){1, 0, 1, 1};
+    sh_filter_begin(&f);
+    sh_filter_calls(&f, rows, ROWS, SECCOMP_RET_ALLOW);
+    assert_int_equal(f.count, SH_FILTER_MAX); /* does not fit: it will not be raised */
+}
 
 static volatile sig_atomic_t signals;
 
@@ -81,6 +165,7 @@ static void test_overwritten_return(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_filter),
         cmocka_unit_test(test_life_goes_on),
         cmocka_unit_test(test_overwritten_return),
     };
