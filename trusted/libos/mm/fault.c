@@ -17,6 +17,7 @@
          */
 #define BATCH_MAX 256u
 #define FILE_BATCH_MAX 16u
+#define DATA_MAX 512u /* pages of a program's data that come together */
 
 static int refuse_access(struct mm_fault *f, int signo, int code, int r)
 {
@@ -42,9 +43,20 @@ static uint64_t batch_count(struct area *a, uint64_t addr)
     return count;
 }
 
+/* A program's data: its own pages of a file of the image. Nearly all of them are written to, by
+ * relocations and counters, so one fault brings them, as far as one lock goes. */
+static bool is_data(const struct area *a)
+{
+    const struct inode *i = a->file ? a->file->inode : NULL;
+    return i && (a->prot & PORT_W) && !a->shared && !a->locked && i->has_lower && !i->written &&
+           a->end - a->start <= (uint64_t)DATA_MAX << PAGE_SHIFT;
+}
+
 static int populate_from(struct area *a, uint64_t addr, uint64_t count)
 {
-    int r = page_populate(a, addr, count);
+    uint64_t low = addr & ~((512ul << PAGE_SHIFT) - 1);
+    int r = is_data(a) ? page_populate(a, MAX(a->start, low), 512 - page_slot(MAX(a->start, low)))
+                       : page_populate(a, addr, count);
     return r && !page_state(addr) ? page_populate(a, addr, 1) : r;
 }
 
