@@ -221,7 +221,7 @@ int guest_mount_shares(int root, const struct sh_settings *s, struct guest_error
                               "cover",
                               h->path);
         int rc = mount_in(root, h->path, h->tag, "9p", SAFER | (h->read_only ? MS_RDONLY : 0),
-                          "trans=virtio,version=9p2000.L,access=any,cache=mmap,msize=262144");
+                          "trans=virtio,version=9p2000.L,access=any,cache=none,msize=262144");
         if (rc)
             return guest_fail(e, rc, "cannot mount the host's folder at %.100s: %s", h->path,
                               strerror(-rc));
