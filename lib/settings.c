@@ -653,3 +653,9 @@ bool sh_settings_published(const struct sh_settings *s, uint8_t protocol, uint16
             return true;
     return false;
 }
+
+bool sh_settings_place(const struct sh_manifest *m, const char *path)
+{
+    bool cover;
+    return find_place(m, path, &cover);
+}

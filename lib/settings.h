@@ -148,6 +148,9 @@ int sh_settings_make(struct sh_settings *s, const struct sh_manifest *m, const v
 /* May the host send this signal? */
 bool sh_settings_signal(const struct sh_settings *s, uint32_t signal);
 
+/* Does the image name this path for a folder of the host (SH_TAG_HOST_MOUNT)? */
+bool sh_settings_place(const struct sh_manifest *m, const char *path);
+
 /* Is this port of ours published? */
 bool sh_settings_published(const struct sh_settings *s, uint8_t protocol, uint16_t port);
 

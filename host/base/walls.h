@@ -100,6 +100,10 @@ void sh_wall_view_add(struct sh_wall_view *view, const char *path, enum sh_wall_
 void sh_wall_view_add_system(struct sh_wall_view *view);
 void sh_wall_view_free(struct sh_wall_view *view);
 
+/* Root's servers of folders that a stranger's program may write to are whoever owns these folders:
+ * into *uid and *gid, which stay as they are where that is root, or several. */
+void sh_wall_owner_of(const char *const *folders, size_t count, uid_t *uid, gid_t *gid);
+
 /* As sh_wall_files and sh_wall_landlock, but for the view. Where root calls it, devices are
  * nodes of its own that belong to `owner`, who it will be. */
 int sh_wall_files_view(const struct sh_wall_view *view, uid_t owner);

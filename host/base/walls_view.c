@@ -51,6 +51,21 @@ void sh_wall_view_free(struct sh_wall_view *view)
     *view = (struct sh_wall_view){0};
 }
 
+void sh_wall_owner_of(const char *const *folders, size_t count, uid_t *uid, gid_t *gid)
+{
+    struct stat st, first = {0};
+    for (size_t i = 0; i < count; i++) {
+        if (stat(folders[i], &st) || !st.st_uid || (i && st.st_uid != first.st_uid))
+            return;
+        if (!i)
+            first = st;
+    }
+    if (!first.st_uid)
+        return;
+    *uid = first.st_uid;
+    *gid = first.st_gid ? first.st_gid : *gid;
+}
+
 /* --- the root --- */
 
 /* A mount of what is there, not yet anywhere; a descriptor, -ENOENT or another -errno. */

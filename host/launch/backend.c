@@ -2,6 +2,8 @@
 // The table of back ends, in the order in which `--tee auto` tries them.
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "host/launch/enclave/enclave.h"
 #include "host/launch/qemu/parts.h"
@@ -72,6 +74,19 @@ int sh_predict_image(const struct sh_image *image, const struct sh_predict *what
     const struct sh_backend *backend;
     int r = sh_backend_find(what->tee, image->dir_fd, &backend, err);
     return r ? r : backend->predict(backend, image, what, result, err);
+}
+
+void sh_launch_warn_shares(const struct sh_launch_spec *spec)
+{
+    struct stat st;
+    for (size_t i = 0; !geteuid() && i < spec->mount_count; i++) {
+        const struct sh_mount *m = &spec->mounts[i];
+        if (!m->read_only && !stat(m->source, &st) && !st.st_uid && !(st.st_mode & S_IWOTH))
+            fprintf(stderr,
+                    "shelter: warning: %s belongs to root, so that the inside cannot write there; "
+                    "give it to an ordinary user (chown), or share it read-only (:ro)\n",
+                    m->source);
+    }
 }
 
 void sh_launch_data(const struct sh_launch_spec *spec, struct sh_strings *files)

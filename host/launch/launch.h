@@ -45,6 +45,7 @@ struct sh_mount {
     char *source; /* absolute, existing */
     char *target; /* absolute, inside */
     bool read_only;
+    bool copied; /* it is in the launch config; nothing is shared */
 };
 
 struct sh_backend;
@@ -134,7 +135,8 @@ struct sh_reference_kind {
 struct sh_backend {
     const char *name; /* of --tee: "tdx", "snp", "csv", "sgx", "tdx-sim", "sgx-sim" */
     bool simulated;   /* it protects nothing; every command says so */
-    bool copies;      /* folders of the host (-v) in at the start; else they are shared */
+    bool copies;      /* a folder of the host (-v ...:ro) in at the start, where the image names no
+                       * place for one */
     bool debuggable;  /* a debugger of the host can look inside (SH_FRAME_MAPS is answered) */
     const struct sh_reference_kind *kinds;
     size_t kind_count;
@@ -202,6 +204,10 @@ struct sh_backend {
  * `image_fd`: the folder of the image that is to run, which decides too; -1: none. */
 int sh_backend_find(const char *name, int image_fd, const struct sh_backend **backend,
                     struct sh_error *err);
+
+/* Says so on stderr where a folder is shared that whoever serves it may not write to: root's are
+ * served as nobody. */
+void sh_launch_warn_shares(const struct sh_launch_spec *spec);
 
 /* The files of the image's data in their order: where `data` says, else in the image's folder. */
 void sh_launch_data(const struct sh_launch_spec *spec, struct sh_strings *files);

@@ -172,7 +172,7 @@ static int fill_options(const struct oci_start *s, struct sh_store *store, const
             continue;
         o->mounts = sh_realloc_array(o->mounts, o->mount_count + 1, sizeof(*o->mounts));
         o->mounts[o->mount_count++] =
-            (struct sh_mount){from->source, from->target, from->read_only};
+            (struct sh_mount){from->source, from->target, from->read_only, false};
     }
     return r ? r : set_size(o, b, err);
 }

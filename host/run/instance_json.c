@@ -74,6 +74,8 @@ void sh_instance_add_lists(cJSON *root, const struct sh_instance_config *c)
         cJSON_AddStringToObject(mount, "source", c->mounts[i].source);
         cJSON_AddStringToObject(mount, "target", c->mounts[i].target);
         cJSON_AddBoolToObject(mount, "read_only", c->mounts[i].read_only);
+        if (c->mounts[i].copied)
+            cJSON_AddBoolToObject(mount, "copied", true);
         cJSON_AddBoolToObject(mount, "untrusted", true); /* the host reads and changes it at will */
         cJSON_AddItemToArray(list, mount);
     }
@@ -202,6 +204,7 @@ static void parse_lists(struct reader *r, struct sh_instance_config *c)
         m->source = sh_strdup(get_text(&one, "source"));
         m->target = sh_strdup(get_text(&one, "target"));
         m->read_only = get_bool(&one, "read_only");
+        m->copied = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(item, "copied"));
         r->failed |= one.failed;
     }
 }

@@ -97,38 +97,35 @@ static int describe_instance(const struct sh_run_options *o, struct sh_instance_
         c->ports[c->port_count++] = o->ports[i];
     for (size_t i = 0; i < o->mount_count; i++) {
         const struct sh_mount *from = &o->mounts[i];
-        c->mounts[c->mount_count++] =
-            (struct sh_mount){sh_strdup(from->source), sh_strdup(from->target), from->read_only};
+        c->mounts[c->mount_count++] = (struct sh_mount){.source = sh_strdup(from->source),
+                                                        .target = sh_strdup(from->target),
+                                                        .read_only = from->read_only};
     }
     return sh_ports_check(c->ports, c->port_count, err);
 }
 
-/* -v. What is not shared is copied in, as it is now: so nothing of it could be written. */
+/* -v. What the image names no place for can still be copied in, as it is now, and only read. */
 static int describe_mounts(const struct sh_run_options *o, const struct sh_backend *backend,
-                           struct sh_launch *l, struct sh_error *err)
+                           const struct sh_manifest *image, struct sh_launch *l,
+                           struct sh_error *err)
 {
     int r = 0;
     for (size_t i = 0; !r && i < o->mount_count; i++) {
         const struct sh_mount *m = &o->mounts[i];
         cleanup_free char *tag = sh_format(SH_BOOT_SHARE_TAG "%zu", i);
-        if (!backend->copies)
+        if (!backend->copies || !m->read_only || sh_settings_place(image, m->target))
             sh_strings_addf(&l->mounts, SH_LAUNCH_MOUNT_FORMAT, tag, m->read_only ? "ro" : "rw",
                             m->target);
-        else if (m->read_only)
-            r = sh_copy_in(m->source, m->target, &l->files, err);
         else
-            r = sh_fail(err, -ENOTSUP,
-                        "--tee %s copies folders of the host in, and writes nothing back: use -v "
-                        "%s:%s:ro, or --tee tdx-sim",
-                        backend->name, m->source, m->target);
+            r = sh_copy_in(m->source, m->target, &l->files, err);
     }
     return r;
 }
 
 /* What the options ask for, where the image does not say it already. Strings are the options'. */
 static int describe_launch(const struct sh_run_options *o, const struct sh_settings *built,
-                           const struct sh_backend *backend, struct sh_launch *l,
-                           struct sh_error *err)
+                           const struct sh_backend *backend, const struct sh_manifest *image,
+                           struct sh_launch *l, struct sh_error *err)
 {
     bool network = o->network ? strcmp(o->network, "none") : built->outside;
     if (!network && (o->port_count || o->broker))
@@ -168,7 +165,7 @@ static int describe_launch(const struct sh_run_options *o, const struct sh_setti
         sh_strings_addf(&l->ports, "%s " SH_LAUNCH_PORT_ALL, sh_protocol_name(SH_TCP));
         sh_strings_addf(&l->ports, "%s " SH_LAUNCH_PORT_ALL, sh_protocol_name(SH_UDP));
     }
-    return describe_mounts(o, backend, l, err);
+    return describe_mounts(o, backend, image, l, err);
 }
 
 /* The rest of the instance's config: as it will be inside. */
@@ -193,6 +190,12 @@ static int describe_effect(const struct sh_run_options *o, const struct sh_setti
     c->stop_signal = s->stop_signal;
     c->requests = s->requests;
     c->signals = s->signals;
+    for (size_t i = 0; i < c->mount_count; i++) {
+        bool shared = false;
+        for (size_t k = 0; k < s->share_count; k++)
+            shared |= !strcmp(c->mounts[i].target, s->shares[k].path);
+        c->mounts[i].copied = !shared;
+    }
     int r = sh_volumes_match(s, m, &o->volumes, c, err);
     return r ? r : check_outputs(o, s->requests, err);
 }
@@ -282,7 +285,7 @@ static int describe_all(struct sh_prepared *p, const struct sh_run_options *o,
     cleanup_free void *own = NULL, *arena = NULL;
     int r = sh_settings_read(m, NULL, 0, &built, &own, err);
     if (!r)
-        r = describe_launch(o, &built, backend, &l, err);
+        r = describe_launch(o, &built, backend, m, &l, err);
     if (!r && o->broker && !(l.broker = broker = sh_broker_url(o->broker, true, err)))
         r = -EINVAL;
     if (!r)

@@ -14,7 +14,7 @@
 
 #define RULES_MAX 16u
 #define FIELDS_MAX 12u
-#define BYTES_MAX 64u
+#define BYTES_MAX 320u
 #define ANY UINT64_MAX
 #define START (UINT64_MAX - 1)
 #define CANARY 0xc5

@@ -8,7 +8,7 @@ mkdir -p "$T/root/bin" "$T/root/data" "$T/root/tmp" "$T/root/dev"
 check "probe" gcc -Wall -Wextra -Wno-unused-parameter -D_GNU_SOURCE -O2 -static -pthread -o "$T/root/bin/probe" tests/enclave/probe.c
 seq 1 100000 >"$T/root/data/numbers"
 tar -C "$T/root" -cf "$T/root.tar" .
-status "build" 0 "$SHELTER" build -q -t probe --allow exec -r "$T/root.tar"
+status "build" 0 "$SHELTER" build -q -t probe --allow exec --mount /share -r "$T/root.tar"
 image=$SHELTER_STORE/images/$(cat "$T/out")
 
 # The same MRENCLAVE, made with less of a processor: it must not run.

@@ -376,6 +376,38 @@ row('start:dirty=1', 'state pipe threads file memory', 0,
     '; mprotect 0; munmap 0; fresh 0')
 
 
+# --- SHARE: a folder of the host. Whatever it says, the program sees files or errors; at the start it may be refused.
+SHARED = ('read 5; fstat 0; entries 5; readlink 4; write 8; sync 0; chmod 0; truncate 0; mkdir 0; rename 0; again 3; mmap 0; '
+          'unlink 0; rmdir 0')
+ANY_SHARED = r'(?!.*(failed inside|spoilt)).*'
+NOT_SHOWN = "shelter: the host's folder cannot be shown at /share .*"
+
+
+def stat_of(node, mode, size):
+    """struct sh_share_stat"""
+    return struct.pack('<6I3Q3q', node, mode, 0, 0, 1, 0, 7, size % 2 ** 64, 8, 0, 0, 0).hex()
+
+
+row('any:signals=0', 'share', 0, SHARED)
+each('SHARE#1:result=VALUE', NONSENSE + [-2, -13], 'share', 125, NOT_SHOWN)
+each('SHARE#1:size_a=VALUE', [0, 1, 71], 'share', 125, NOT_SHOWN)
+each('SHARE#1:size_a=72,a=VALUE', ['ff', '00', stat_of(1, 0o100644, 5), stat_of(1, 0o40755, -1)], 'share', 125, NOT_SHOWN)
+row('SHARE#1:race=1', 'share', '0|125', ANY_SHARED)
+for k in [2, 3, 5, 8, 13, 21, 34, '2+', '9+']:
+    each(f'SHARE#{k}:result=VALUE', ['min', -2, 1, 'max'], 'share', 0, ANY_SHARED)
+    each(f'SHARE#{k}:size_a=VALUE', ['umax', 0, 71], 'share', 0, ANY_SHARED)
+    # A file that is another's folder, or of another kind, or larger than any; a number that is none; a device.
+    each(f'SHARE#{k}:result=72,size_a=72,a=VALUE',
+         ['ff', '00', stat_of(1, 0o100644, 5), stat_of(1, 0o40755, 5), stat_of(0, 0o100644, 5), stat_of(9, 0o60644, 5),
+          stat_of(65536, 0o100644, 5), stat_of(4294967295, 0o40755, 5), stat_of(9, 0o100644, -1),
+          stat_of(9, 0o106777, 2 ** 63 - 1), stat_of(9, 0, 5)], 'share', 0, ANY_SHARED)
+# Names that lead out, are empty, or longer than the answer; a list without an end.
+for name, size in [(b'../x', 4), (b'..', 2), (b'.', 1), (b'', 0), (b'a/b', 3), (b'a\0b', 3), (b'abc', 255), (b'abc', 3)]:
+    entry = struct.pack('<QQBB', 7, 9, 8, size) + name
+    row(f'SHARE#2+:result={len(entry)},size_a={len(entry)},a={entry.hex()}', 'share', '0|124', ANY_SHARED)
+row('SHARE#2:race=1', 'share', '0|125', ANY_SHARED)
+
+
 # --- volumes, by storage.c: the rules, what it does, how it may end. What it reads is what was written, or an error.
 VOLUMES = []
 
@@ -434,12 +466,22 @@ class Host:
         launch = f'{self.folder}/launch-{threading.get_ident()}'
         broker = 'broker http://broker.test:8080\n' if probes == 'broker' else ''
         words = ''.join(f'arg {w}\n' for w in ['/bin/probe'] + probes.split())
+        mount, shared = '', None
+        if 'share' in probes.split():
+            mount, shared = 'mount share0 rw /share\n', tempfile.mkdtemp(dir=self.folder)
+            os.mkdir(f'{shared}/sub')
+            os.symlink('file', f'{shared}/link')
+            with open(f'{shared}/file', 'w') as f:
+                f.write('12345')
+            for name in ['', '/sub', '/file'] if os.getuid() == 0 else []:
+                os.chown(shared + name, 54321, 54321)
+            extra = [*extra, f'--share=0:rw:{shared}']
         terminal = probes.startswith('tty')
         if terminal:
             words += 'tty 1\n'
         with open(launch, 'w') as f:
             f.write('version = "0.1.0"\nalgorithm = "sha384"\n\n[data]\n"shelter.launch" = \'\'\'\n'
-                    + words + f"stdin 1\nport tcp 18999\n{broker}'''\n")
+                    + words + f"stdin 1\n{mount}port tcp 18999\n{broker}'''\n")
         command = ['timeout', '-k', '1', str(limit), 'build/tests/sgx-loader-hostile', '--hostile', self.rules(rules),
                    '--signature', f'{self.image}/base/enclave.sig', '--network', 'host-loopback', '--publish-all', '--launch', launch, '--sites', f'{self.image}/sites.bin', *extra, f'{self.image}/base/enclave',
                    f'{self.image}/root.img', f'{self.image}/manifest']
@@ -529,7 +571,7 @@ def fuzz(image, rounds, seed):
     """Anything may be answered, and anything may come of it but a break: the enclave ends by its program
     or by its own word."""
     host = Host(image)
-    everything = 'read tty poll epoll pipe memory listen datagram signals file attestation clock threads socket'
+    everything = 'read tty poll epoll pipe memory listen datagram signals file share attestation clock threads socket'
     wrong = []
     seeds = range(int(seed), int(seed) + int(rounds))
     with ThreadPoolExecutor(3) as pool:

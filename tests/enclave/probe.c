@@ -2,6 +2,7 @@
 // One question a line to the LibOS, for a host that lies about the answer: `probe WHAT...` prints
 // what came back, and "spoilt" if bytes changed that the call had no business with.
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -410,6 +411,47 @@ static void probe_file(void)
 
 /* What the entry code must not let in: rounding, precision, unmasked exceptions, the direction
  * flag. */
+/* A folder of the host: a file of 5 bytes, a folder, a link to the file. */
+static void probe_share(void)
+{
+    struct stat st;
+    unsigned entries = 0, bad = 0;
+    int fd = open("/share/file", O_RDWR);
+    guard();
+    long n = read(fd, buf, 100);
+    say("read", n, n > 0 ? (size_t)n : 0);
+    say("fstat", fstat(fd, &st), ROOM);
+    close(fd);
+    DIR *d = opendir("/share");
+    for (struct dirent *e; d && (e = readdir(d)); entries++)
+        bad += !*e->d_name || strchr(e->d_name, '/') != NULL;
+    if (d)
+        closedir(d);
+    say("entries", d ? (long)entries : -1, ROOM);
+    if (bad)
+        puts("spoilt names");
+    guard();
+    n = readlink("/share/link", (char *)buf, 100);
+    say("readlink", n, n > 0 ? (size_t)n : 0);
+    fd = open("/share/new", O_RDWR | O_CREAT, 0644);
+    say("write", write(fd, "12345678", 8), ROOM);
+    say("sync", fsync(fd), ROOM);
+    say("chmod", fchmod(fd, 0600), ROOM);
+    say("truncate", ftruncate(fd, 3), ROOM);
+    close(fd);
+    say("mkdir", mkdir("/share/folder", 0755), ROOM);
+    say("rename", rename("/share/new", "/share/folder/new"), ROOM);
+    guard();
+    n = pread(fd = open("/share/folder/new", O_RDONLY), buf, 100, 0);
+    say("again", n, n > 0 ? (size_t)n : 0);
+    close(fd);
+    void *p = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd = open("/share/file", O_RDONLY), 0);
+    say("mmap", p == MAP_FAILED ? -1 : 0, ROOM);
+    close(fd);
+    say("unlink", unlink("/share/folder/new"), ROOM);
+    say("rmdir", rmdir("/share/folder"), ROOM);
+}
+
 static void probe_state(void)
 {
     volatile double one = 1, three = 3, zero = 0;
@@ -487,6 +529,7 @@ int main(int argc, char **argv)
         {"agent", probe_agent},
         {"epoll", probe_epoll},
         {"available", probe_available},
+        {"share", probe_share},
     };
     for (int i = 1; i < argc; i++) {
         for (size_t k = 0; k < sizeof(probes) / sizeof(probes[0]); k++) {

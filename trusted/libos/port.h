@@ -165,6 +165,13 @@ int port_volume_flush(uint32_t number);
 /* These bytes are not needed any more: a hint. */
 void port_volume_discard(uint32_t number, uint64_t offset, uint64_t size);
 
+struct sh_share_request;
+/* A folder of the host (<shelter/share.h>): `size` bytes go along with the question, at most
+ * *out_size come back, which becomes how many. A count, 0, -EIO or another errno: all a claim. May
+ * block. */
+long port_share(const struct sh_share_request *q, const void *data, uint32_t size, void *out,
+                uint32_t *out_size);
+
 #define PORT_IO_MAX 65536u
 /* At most `size` bytes (<= PORT_IO_MAX), as many as the host says; may block. 0 is the end.
  * -EAGAIN, -EINTR. */

@@ -72,6 +72,11 @@ static int command(const struct sh_launch_spec *spec, struct sh_strings *argv, s
     add_ports(spec, argv);
     for (size_t i = 0; i < spec->volume_disk_count; i++)
         sh_strings_addf(argv, "--volume=%d", spec->volume_disks[i].fd);
+    for (size_t i = 0; i < spec->mount_count; i++) {
+        const struct sh_mount *m = &spec->mounts[i];
+        if (!m->copied)
+            sh_strings_addf(argv, "--share=%zu:%s:%s", i, m->read_only ? "ro" : "rw", m->source);
+    }
     struct sh_strings data = {0};
     sh_launch_data(spec, &data);
     for (size_t i = 0; i < data.count; i++)
@@ -138,6 +143,7 @@ static int prepare(struct sh_launch_spec *spec, struct sh_error *err)
     if (r)
         return sh_fail(err, r, "--tee sgx: %s; 'shelter doctor' shows all that SGX needs",
                        why.text);
+    sh_launch_warn_shares(spec);
     long here = sysconf(_SC_NPROCESSORS_ONLN);
     if (here > 0 && spec->cpus > here && spec->cpus != SH_LAUNCH_CPUS_DEFAULT)
         fprintf(stderr,

@@ -31,17 +31,11 @@ static void see_file(struct sh_wall_view *view, const char *path, enum sh_wall_r
  * as nobody: what everybody may do there. */
 static void choose_user(const struct sh_launch_spec *spec, struct sh_child_walls *w)
 {
-    struct stat st, first = {0};
-    for (size_t i = 0; i < spec->mount_count; i++) {
-        if (stat(spec->mounts[i].source, &st) || !st.st_uid || (i && st.st_uid != first.st_uid))
-            return;
-        if (!i)
-            first = st;
-    }
-    if (!first.st_uid)
-        return;
-    w->uid = first.st_uid;
-    w->gid = first.st_gid ? first.st_gid : w->gid;
+    const char **folders = sh_alloc((spec->mount_count + 1) * sizeof(*folders));
+    for (size_t i = 0; i < spec->mount_count; i++)
+        folders[i] = spec->mounts[i].source;
+    sh_wall_owner_of(folders, spec->mount_count, &w->uid, &w->gid);
+    free(folders);
 }
 
 void sh_qemu_walls(const struct sh_qemu_config *c, struct sh_child_walls *w)

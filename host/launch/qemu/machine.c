@@ -56,20 +56,6 @@ static int refuse_spec(const struct sh_launch_spec *spec, struct sh_error *err)
                    spec->stats_file ? ", or 'shelter stats' while it runs" : "");
 }
 
-/* Root's QEMU serves root's folders as nobody. */
-static void warn_root_shares(const struct sh_launch_spec *spec)
-{
-    struct stat st;
-    for (size_t i = 0; !geteuid() && i < spec->mount_count; i++) {
-        const struct sh_mount *m = &spec->mounts[i];
-        if (!m->read_only && !stat(m->source, &st) && !st.st_uid && !(st.st_mode & S_IWOTH))
-            fprintf(stderr,
-                    "shelter: warning: %s belongs to root, so that the guest cannot write there; "
-                    "give it to an ordinary user (chown), or share it read-only (:ro)\n",
-                    m->source);
-    }
-}
-
 /* Here, since whoever started us still reads; the child looks again. */
 static int check_walls(const struct sh_launch_spec *spec, struct sh_error *err)
 {
@@ -99,7 +85,7 @@ int sh_qemu_prepare(struct sh_launch_spec *spec, struct sh_error *err)
         return sh_fail(err, -ENOENT,
                        "qemu-system-x86_64 is not there; install QEMU (Debian: "
                        "qemu-system-x86) or name it in SHELTER_QEMU");
-    warn_root_shares(spec);
+    sh_launch_warn_shares(spec);
     if ((r = check_walls(spec, err)))
         return r;
     return c->tee->prepare(c, err);

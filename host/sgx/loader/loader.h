@@ -36,6 +36,7 @@
 
 #define LOADER_PORTS_MAX 1024u
 #define LOADER_VOLUMES_MAX 8u
+#define LOADER_SHARES_MAX 64u
 
 /* What the command line said. Strings are argv's and live as long as the process; NULL: not given.
  */
@@ -65,6 +66,11 @@ struct loader_options {
     unsigned data_count;
     int volumes[LOADER_VOLUMES_MAX]; /* descriptors of files or devices, by the volume's number */
     unsigned volume_count;
+    struct loader_share {
+        const char *folder;
+        bool read_only;
+    } shares[LOADER_SHARES_MAX]; /* by the share's number; folder NULL: there is none */
+    unsigned share_count;
 };
 
 /* A thread of the host, bound to a TCS for good. */
@@ -318,6 +324,10 @@ void channel_put_last(void);  /* puts it; for the pump, when the streams are emp
 /* --- volume.c --- */
 /* Looks how large those of --volume are, once. 0, or -errno: one is no file or device. */
 int loader_volumes_open(struct sh_error *err);
+
+/* --- share.c: folders of the host, served by a process outside the walls --- */
+/* Before there are threads: looks at those of --share and forks. 0, or -errno of what lacks. */
+int loader_shares_open(struct sh_error *err);
 
 /* --- end.c --- */
 int loader_outputs_open(struct sh_error *err); /* files of --trace, --stats; 0, or -errno of open */

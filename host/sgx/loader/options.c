@@ -96,6 +96,24 @@ static bool take_data(const struct row *row, const char *text)
     return *text;
 }
 
+static bool take_share(const struct row *row, const char *text)
+{
+    struct loader_options *o = &loader.options;
+    const char *rest = strchr(text, ':');
+    char number[4] = "";
+    uint64_t n = 0;
+    if (!rest || (size_t)(rest - text) >= sizeof(number))
+        return false;
+    memcpy(number, text, (size_t)(rest - text));
+    bool read_only = !strncmp(rest, ":ro:/", 5);
+    if (sh_parse_number(number, 0, LOADER_SHARES_MAX - 1, &n) ||
+        (!read_only && strncmp(rest, ":rw:/", 5)))
+        return false;
+    o->shares[n] = (struct loader_share){rest + 4, read_only};
+    o->share_count = n < o->share_count ? o->share_count : (unsigned)n + 1;
+    return true;
+}
+
 static bool take_tty(const struct row *row, const char *text)
 {
     char rows[8] = "";
@@ -141,6 +159,7 @@ static const struct row table[] = {
     {"publish-all", NULL, take_flag, TO(publish_all)},
     {"volume", "FD", take_volume, NULL},
     {"data", "FILE", take_data, NULL},
+    {"share", "N:ro|rw:FOLDER", take_share, NULL},
     {"resolver", "IP:PORT", take_resolver, NULL},
     {"tty", "[=ROWSxCOLUMNS]", take_tty, NULL},
     {"trace", "[=FILE]", take_trace, NULL},

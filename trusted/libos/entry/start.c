@@ -10,6 +10,7 @@
 #include "trusted/libos/proc/program.h"
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/image.h"
+#include "trusted/libos/fs/share.h"
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/mm/sites.h"
 #include "trusted/libos/net/sock.h"
@@ -100,10 +101,6 @@ static int take_settings(const struct port_start *start, struct sh_manifest *m)
     void *arena = pages_alloc((size + PAGE_SIZE - 1) >> PAGE_SHIFT);
     int r = sh_settings_make(&settings, m, start->launch, start->launch_size, arena,
                              arena ? size : 0, &why);
-    if (!r && settings.share_count) {
-        why = "an enclave shows no folders of the host; run the image in a VM for them";
-        r = -EPERM;
-    }
     if (!r && !settings.args.count) {
         why = "the image names no command, and none was given; add one after IMAGE";
         r = -ENOENT;
@@ -167,7 +164,7 @@ static int open_files(const struct sh_manifest *m)
         if (r)
             log_line("shelter: cannot copy %s/%s in (errno %d)", f->folder, f->name, -r);
     }
-    return r;
+    return r ? r : share_mount_all();
 }
 
 /* `build -f /usr/bin/x` puts x into /bin; whoever names it as outside is told so. */

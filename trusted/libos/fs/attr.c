@@ -80,7 +80,7 @@ static bool owns_inode(const struct inode *i)
 static int keep_change(struct inode *i)
 {
     i->ctime = time_now();
-    return i->volume ? volume_change(i) : 0;
+    return i->mount ? i->mount->ops->change(i) : 0;
 }
 
 /* Takes the reference. */
@@ -416,10 +416,10 @@ static bool has_pages(const struct file *f)
 /* The file may be closed meanwhile. */
 static long sync_file(struct file *f)
 {
-    if (!f->inode || !f->inode->volume)
+    if (!f->inode || !f->inode->mount)
         return 0; /* memory: it is as safe as it will be */
     file_get(f);
-    long r = volume_fsync(f->inode);
+    long r = mount_sync(f->inode);
     file_put(f);
     return r;
 }
@@ -432,7 +432,7 @@ long sys_fsync(int fd)
 
 long sys_sync(void)
 {
-    volume_fsync(NULL);
+    volume_sync_all();
     return 0;
 }
 

@@ -5,7 +5,7 @@
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/image.h"
 #include "trusted/libos/fs/notify.h"
-#include "trusted/libos/fs/volume.h"
+#include "trusted/libos/fs/mounted.h"
 #include "trusted/libos/signal/signal.h"
 #include "trusted/libos/mm/mm.h"
 
@@ -15,8 +15,8 @@
 static int lower_page(struct inode *i, uint64_t index, uint8_t *buf)
 {
     uint64_t at = index << PAGE_SHIFT;
-    if (i->volume)
-        return volume_data_page(i, index, buf);
+    if (i->mount)
+        return mount_page(i, index, buf);
     uint64_t n = i->has_lower && at < i->lower_size ? MIN(PAGE_SIZE, i->lower_size - at) : 0;
     int r = n ? erofs_read(&i->lower, at, buf, n) : 0;
     memset(buf + n, 0, PAGE_SIZE - n);
@@ -64,11 +64,11 @@ static int without_fault(const struct inode *i, struct io *io, uint64_t size, in
     return list_empty(&i->maps) ? 0 : io_ready(io, access, n);
 }
 
-static int put_volume_bytes(struct inode *i, uint64_t index, uint64_t at, uint64_t size,
-                            struct io *io)
+static int put_mounted_bytes(struct inode *i, uint64_t index, uint64_t at, uint64_t size,
+                             struct io *io)
 {
     uint8_t *page = page_alloc();
-    int r = page ? volume_data_page(i, index, page) : -ENOMEM;
+    int r = page ? mount_page(i, index, page) : -ENOMEM;
     if (!r)
         r = io_put(io, page + at, size);
     if (page)
@@ -83,8 +83,8 @@ static int put_bytes(struct inode *i, uint64_t index, uint64_t at, uint64_t size
     const uint8_t *page = radix_get(&i->pages, index);
     if (page)
         return io_put(io, page + at, size);
-    if (i->volume)
-        return put_volume_bytes(i, index, at, size, io);
+    if (i->mount)
+        return put_mounted_bytes(i, index, at, size, io);
     if (!i->has_lower || offset >= i->lower_size)
         return io_zero(io, size);
     uint64_t n = MIN(size, i->lower_size - offset);
@@ -147,10 +147,10 @@ static uint64_t size_now(const struct inode *i)
 /* At most `left` bytes, and not beyond a piece. */
 static long read_piece(struct inode *i, struct io *io, uint64_t offset, uint64_t left)
 {
-    if (i->volume && !i->page_count) {
+    if (i->mount && !i->page_count) {
         uint64_t rest = io->left - left;
         io->left = left;
-        long n = volume_data_read(i, io, offset);
+        long n = mount_read(i, io, offset);
         io->left += rest;
         return n;
     }
@@ -178,9 +178,11 @@ static long read_piece(struct inode *i, struct io *io, uint64_t offset, uint64_t
 long data_read(struct inode *i, struct io *io, uint64_t offset)
 {
     long done = 0;
-    if (i->volume)
+    if (i->mount)
         call_alone();
     for (;;) {
+        if (i->mount && i->mount->live && offset + io->left > i->size)
+            i->ops->refresh(i); /* it may have grown */
         uint64_t size = size_now(i), left = offset < size ? MIN(io->left, size - offset) : 0;
         uint64_t n = MIN(left, PIECE_SIZE);
         if (!n)
@@ -222,8 +224,8 @@ void data_drop_rights(struct inode *i)
     i->mode &= ~(uint32_t)04000;
     if (i->mode & 010)
         i->mode &= ~(uint32_t)02000;
-    if (i->volume && i->mode != before)
-        volume_change(i);
+    if (i->mount && i->mode != before)
+        i->mount->ops->change(i);
 }
 
 /* At most `left` bytes, and not beyond a piece. */
@@ -235,7 +237,7 @@ static long write_piece(struct inode *i, struct io *io, uint64_t offset, uint64_
         call_alone(); /* pages may be at addresses of programs */
     while (left) {
         uint64_t at = offset % PAGE_SIZE;
-        uint64_t want = MIN(left, (i->volume ? VOLUME_CHUNK : PAGE_SIZE) - at);
+        uint64_t want = MIN(left, (i->mount ? MOUNT_CHUNK : PAGE_SIZE) - at);
         if ((i->seals & 4) && offset + want > i->size) { /* GROW */
             r = -EPERM;
             break;
@@ -243,8 +245,8 @@ static long write_piece(struct inode *i, struct io *io, uint64_t offset, uint64_
         uint64_t n = io_usable(io, want, PORT_R);
         if (!n)
             r = -EFAULT;
-        else if (i->volume)
-            r = volume_data_write(i, io, offset, n);
+        else if (i->mount)
+            r = mount_write(i, io, offset, n);
         else
             r = get_part(i, offset >> PAGE_SHIFT, at, n, io);
         if (r)
@@ -284,7 +286,6 @@ static long write_pieces(struct inode *i, struct io *io, uint64_t offset, uint64
 
 long data_write(struct inode *i, struct io *io, uint64_t offset)
 {
-    int r = 0;
     if (!io->left)
         return 0;
     if (offset >= FILE_SIZE_MAX)
@@ -294,7 +295,7 @@ long data_write(struct inode *i, struct io *io, uint64_t offset)
     uint64_t left = MIN(io->left, MIN(current()->limits[1].soft, FILE_SIZE_MAX) - offset);
     if (i->seals & 24) /* WRITE, FUTURE_WRITE */
         return -EPERM;
-    if (i->volume)
+    if (i->mount)
         call_alone();
     bool own = turn_take(&i->writing);
     long n = write_pieces(i, io, offset, left);
@@ -314,7 +315,7 @@ int data_truncate(struct inode *i, uint64_t size)
         return -EFBIG;
     if (((i->seals & 2) && size < i->size) || ((i->seals & 4) && size > i->size))
         return -EPERM;
-    int changed = i->volume ? volume_data_set_size(i, size) : 0;
+    int changed = i->mount ? i->mount->ops->set_size(i, size) : 0;
     if (changed)
         return changed;
     if (size < i->size) {
@@ -338,7 +339,9 @@ int data_punch(struct inode *i, uint64_t start, uint64_t end)
     if (i->seals & 24)
         return -EPERM;
     end = MIN(end, page_up(i->size));
-    int punched = i->volume && start < end ? volume_data_punch(i, start, end) : 0;
+    int punched = !i->mount || start >= end ? 0
+                  : i->mount->ops->punch    ? i->mount->ops->punch(i, start, end)
+                                            : -EOPNOTSUPP;
     if (punched)
         return punched;
     while (start < end) {
@@ -373,8 +376,8 @@ int data_allocate(struct inode *i, uint64_t start, uint64_t end)
 {
     if ((i->seals & 4) && end > i->size)
         return -EPERM;
-    if (i->volume)
-        return volume_data_allocate(i, start, end);
+    if (i->mount)
+        return i->mount->ops->allocate ? i->mount->ops->allocate(i, start, end) : -EOPNOTSUPP;
     if ((end - start) >> PAGE_SHIFT > memory_for_files())
         return -ENOSPC;
     for (uint64_t index = start >> PAGE_SHIFT; index << PAGE_SHIFT < end; index++) {
@@ -391,8 +394,8 @@ int64_t data_seek(struct inode *i, uint64_t offset, bool hole)
 {
     if (offset >= i->size)
         return -ENXIO;
-    if (i->volume)
-        return volume_data_seek(i, offset, hole);
+    if (i->mount)
+        return i->mount->ops->find(i, offset, hole);
     uint64_t lower = i->has_lower ? MIN(page_up(i->lower_size), i->size) : 0;
     if (!hole) {
         uint64_t index;
@@ -411,8 +414,8 @@ int64_t data_seek(struct inode *i, uint64_t offset, bool hole)
 
 uint64_t data_blocks(const struct inode *i)
 {
-    if (i->volume)
-        return volume_data_blocks(i);
+    if (i->mount)
+        return i->mount->ops->count_blocks(i);
     if ((i->mode & S_IFMT) == S_IFREG && !i->has_lower)
         return __atomic_load_n(&i->page_count, __ATOMIC_RELAXED) * (PAGE_SIZE / 512);
     return i->fs == FS_ROOT ? page_up(size_now(i)) / 512 : 0;

@@ -5,7 +5,7 @@
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/notify.h"
-#include "trusted/libos/fs/volume.h"
+#include "trusted/libos/fs/mounted.h"
 
 static bool is_dir(const struct inode *i)
 {
@@ -429,8 +429,8 @@ static long remove_name(int dirfd, uint64_t path, bool directory)
         else if (directory)
             r = d->inode->fs != w.dentry->inode->fs && d->inode->fs == FS_PROC ? -EBUSY
                                                                                : check_empty(d);
-        if (!r && w.dentry->inode->volume)
-            r = volume_name_unlink(w.dentry->inode, w.last, d->inode);
+        if (!r && w.dentry->inode->mount)
+            r = w.dentry->inode->mount->ops->drop_name(w.dentry->inode, w.last, d->inode);
         if (!r)
             unlink_dentry(d);
         dentry_put(d);
@@ -463,6 +463,13 @@ static int check_replaceable(struct dentry *from, struct dentry *to)
     return is_dir(to->inode) ? -EISDIR : 0;
 }
 
+/* With whoever keeps the names, if they are kept elsewhere. */
+static int move_elsewhere(const struct dentry *from, const struct walk *w, bool exchange)
+{
+    struct inode *dir = from->parent->inode, *to = w->dentry->inode;
+    return to->mount ? to->mount->ops->move_name(dir, from->name, to, w->last, exchange) : 0;
+}
+
 /* RENAME_EXCHANGE: both names stay, each with the other's inode. */
 static int exchange_entries(struct dentry *a, struct walk *w)
 {
@@ -473,8 +480,8 @@ static int exchange_entries(struct dentry *a, struct walk *w)
     r = w->slash && !is_dir(b->inode) ? -ENOTDIR : check_removable(b);
     if (!r && a != b && (dentry_below(a, b) || dentry_below(b, a)))
         r = -EINVAL;
-    if (!r && a != b && w->dentry->inode->volume)
-        r = volume_name_rename(a->parent->inode, a->name, w->dentry->inode, w->last, true);
+    if (!r && a != b)
+        r = move_elsewhere(a, w, true);
     if (!r && a != b)
         r = dentry_swap(a, b);
     if (!r && a != b) {
@@ -498,13 +505,6 @@ static int leave_whiteout(struct dentry *dir, const char *name)
     return r;
 }
 
-static int move_in_volume(const struct dentry *from, const struct walk *w)
-{
-    return w->dentry->inode->volume ? volume_name_rename(from->parent->inode, from->name,
-                                                         w->dentry->inode, w->last, false)
-                                    : 0;
-}
-
 static int move_entry(struct dentry *from, struct walk *old, struct walk *w, unsigned flags)
 {
     struct dentry *to = NULL;
@@ -513,13 +513,13 @@ static int move_entry(struct dentry *from, struct walk *old, struct walk *w, uns
         if (to->inode == from->inode)
             r = 1;
         else if (!(r = check_removable(to)) && !(r = check_replaceable(from, to)) &&
-                 !(r = move_in_volume(from, w)))
+                 !(r = move_elsewhere(from, w, false)))
             unlink_dentry_quietly(to);
         if (r)
             dentry_put(to);
         if (r)
             return r == 1 ? 0 : r;
-    } else if (r != -ENOENT || (r = move_in_volume(from, w))) {
+    } else if (r != -ENOENT || (r = move_elsewhere(from, w, false))) {
         return r;
     }
     uint32_t cookie = notify_cookie();
@@ -583,7 +583,7 @@ static long rename_path(int old_fd, uint64_t old, int new_fd, uint64_t new, unsi
         if (!r)
             r = check_rename(from, &a, &b, flags);
         if (!r && (a.dentry->inode->fs != b.dentry->inode->fs ||
-                   a.dentry->inode->volume != b.dentry->inode->volume))
+                   a.dentry->inode->mount != b.dentry->inode->mount))
             r = -EXDEV;
         if (!r)
             r = flags & RENAME_EXCHANGE ? exchange_entries(from, &b)

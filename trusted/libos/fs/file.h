@@ -66,9 +66,9 @@ size_t io_usable(const struct io *io, size_t size, int access);
  * 0 or -EFAULT. May wait. */
 int io_ready(struct io *io, int access, uint64_t *size);
 
-enum fs_kind { FS_ROOT, FS_DATA, FS_TMP, FS_PROC, FS_VOLUME, FS_NONE };
+enum fs_kind { FS_ROOT, FS_DATA, FS_TMP, FS_PROC, FS_VOLUME, FS_SHARE, FS_NONE };
 
-struct volume_mount; /* fs/volume.c */
+struct mount; /* fs/mounted.h */
 
 /* fs/listing.c: what a directory's listing is gathered in. */
 struct listing {
@@ -151,13 +151,13 @@ struct inode {
     struct list ranges;
     struct lease *leases; /* fs/lease.c */
     struct wait_queue flock_wait;
-    struct wait_queue wait;      /* of the object behind: pipe, socket name */
-    void *data;                  /* of the kind: proc entry, pipe, bound socket */
-    uint32_t seals;              /* F_SEAL_*; F_SEAL_SEAL where nobody asked for sealing */
-    struct list xattrs;          /* fs/xattr.c */
-    struct list watches;         /* fs/inotify.c */
-    bool linkable;               /* of O_TMPFILE: linkat may give it a name */
-    struct volume_mount *volume; /* where it is kept; NULL: in memory, or the image */
+    struct wait_queue wait; /* of the object behind: pipe, socket name */
+    void *data;             /* of the kind: proc entry, pipe, bound socket */
+    uint32_t seals;         /* F_SEAL_*; F_SEAL_SEAL where nobody asked for sealing */
+    struct list xattrs;     /* fs/xattr.c */
+    struct list watches;    /* fs/inotify.c */
+    bool linkable;          /* of O_TMPFILE: linkat may give it a name */
+    struct mount *mount;    /* where it is kept; NULL: in memory, or the image */
     uint64_t id;
 };
 
@@ -239,7 +239,7 @@ struct time time_now(void);
 /* A number that no inode had before. */
 uint64_t file_id_next(void);
 
-/* fs/data.c: contents of regular files: pages of their own over the image's or the volume's.
+/* fs/data.c: contents of regular files: pages of their own over the image's or the mount's.
  * Reading beyond the end is 0 bytes, writing fills the gap with a hole. -EIO: a block is not what
  * the image's hash tree says; -ENOSPC: no memory, or none that files may take; -EPERM: sealed;
  * -EFAULT. May wait for the program's pages. Moved in pieces, between which others get the big

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Inodes: made new, or from the image.
-#include "trusted/libos/fs/file.h"
+#include "trusted/libos/fs/mounted.h"
 #include "trusted/libos/fs/notify.h"
 
 #include "lib/settings.h"
@@ -229,7 +229,8 @@ bool inode_allowed_as(const struct inode *i, int mask, uint32_t uid, uint32_t gi
 
 bool inode_is_fixed(const struct inode *i)
 {
-    return i->fs == FS_DATA || (i->fs == FS_ROOT && settings.read_only);
+    return i->fs == FS_DATA || (i->fs == FS_ROOT && settings.read_only) ||
+           (i->mount && i->mount->read_only);
 }
 
 int inode_judge(const struct inode *i, int mask)

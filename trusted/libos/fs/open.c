@@ -71,7 +71,7 @@ static void end_in_turn(struct file *f)
 static bool ends_quietly(const struct file *f)
 {
     const struct inode *i = f->inode;
-    return (f->ops == &regular_ops || f->ops == &directory_ops) && i && f->dentry && !i->volume &&
+    return (f->ops == &regular_ops || f->ops == &directory_ops) && i && f->dentry && !i->mount &&
            i->nlink && f->dentry->kept && !f->locked && !f->ranged && !f->async && !i->leases &&
            list_empty(&f->watchers) && !notify_wanted();
 }

@@ -3,7 +3,7 @@
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/notify.h"
-#include "trusted/libos/fs/volume.h"
+#include "trusted/libos/fs/mounted.h"
 #include "trusted/libos/mm/mm.h"
 
 static const struct file_ops path_ops = {0};
@@ -38,7 +38,9 @@ static int check_access(struct inode *i, uint32_t flags)
     if (type == S_IFLNK)
         return -ELOOP;
     if (flags & OPEN_EXEC)
-        return type == S_IFREG && inode_allowed(i, 1) ? 0 : -EACCES;
+        return type == S_IFREG && inode_allowed(i, 1) && !(i->mount && i->mount->no_execute)
+                   ? 0
+                   : -EACCES;
     if ((flags & O_NOATIME) && !capable(CAP_FOWNER) && current()->fsuid != i->uid)
         return -EPERM;
     if (type == S_IFDIR && (write || (flags & O_CREAT)))
@@ -51,7 +53,7 @@ static int check_access(struct inode *i, uint32_t flags)
 static bool opens_plainly(const struct inode *i)
 {
     uint32_t type = i->mode & S_IFMT;
-    return !i->volume && !i->leases && !(i->ops && i->ops->open) &&
+    return !i->mount && !i->leases && !(i->ops && i->ops->open) &&
            (type == S_IFDIR || type == S_IFREG);
 }
 
@@ -233,7 +235,9 @@ static int open_temporary(struct dentry *base, const char *path, uint32_t flags,
     if (!r) {
         i->nlink = 0;
         i->linkable = !(flags & O_EXCL);
-        r = dir->volume ? volume_make_nameless(dir, i) : 0;
+        r = !dir->mount                     ? 0
+            : dir->mount->ops->add_nameless ? dir->mount->ops->add_nameless(dir, i)
+                                            : -EOPNOTSUPP;
     }
     if (!r) {
         r = file_open_dentry(d, flags | OPEN_MADE, out);

@@ -2,7 +2,7 @@
 // read, write and their kin; lseek.
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
-#include "trusted/libos/fs/volume.h"
+#include "trusted/libos/fs/mounted.h"
 #include "trusted/libos/mm/mm.h"
 
 #define RW_MAX 0x7ffff000u
@@ -46,7 +46,7 @@ long file_read(struct file *f, struct io *io, uint64_t *offset)
 /* What a write says that is to be durable when it returns. */
 static long sync_written(struct file *f, long r)
 {
-    int s = f->inode && f->inode->volume ? volume_fsync(f->inode) : 0;
+    int s = mount_sync(f->inode);
     return s ? s : r;
 }
 
@@ -61,6 +61,8 @@ long file_write(struct file *f, struct io *io, uint64_t *offset)
     bool held = fd_hold(f), own = begin_move(f, offset);
     bool append = (f->flags & O_APPEND) && f->inode && !f->ops->stream;
     bool end = append && turn_take(&f->inode->writing);
+    if (append)
+        mount_refresh(f->inode);
     uint64_t at = append ? f->inode->size : *offset;
     long r = f->ops->write(f, io, at);
     count_move(true, r);
@@ -246,6 +248,8 @@ static int64_t seek_file(struct file *f, int64_t offset, int whence)
         return f->ops->name && !strncmp(f->ops->name, "anon_inode", 10) ? 0 : -ESPIPE;
     if (f->ops->seek)
         return f->ops->seek(f, offset, whence);
+    if (whence == SEEK_END_)
+        mount_refresh(f->inode);
     int64_t base = 0, size = f->inode ? (int64_t)f->inode->size : 0;
     switch (whence) {
     case SEEK_SET_:
@@ -284,7 +288,7 @@ static int64_t seek_file(struct file *f, int64_t offset, int whence)
 long sys_lseek(int fd, int64_t offset, int whence)
 {
     struct file *f = fd_file(fd);
-    if (f && (f->ops != &regular_ops || f->inode->volume) && call_alone())
+    if (f && (f->ops != &regular_ops || f->inode->mount) && call_alone())
         f = fd_file(fd);
     if (!f)
         return -EBADF;

@@ -7,7 +7,7 @@
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/image.h"
-#include "trusted/libos/fs/volume.h"
+#include "trusted/libos/fs/mounted.h"
 #include "trusted/libos/mm/mm.h"
 
 #define DEVICE 0x20u /* st_dev of everything but /proc */
@@ -27,7 +27,7 @@ static struct inode nameless_inode(const struct file *f)
 static uint64_t device_of(const struct inode *i)
 {
     return i->fs == FS_PROC   ? DEVICE + 1
-           : i->volume        ? DEVICE + 2 + volume_index(i)
+           : i->mount         ? DEVICE + (i->mount->live ? 32 : 2) + i->mount->number
            : i->fs == FS_DATA ? DEVICE + 16 + erofs_number(i->lower.nid)
                               : DEVICE;
 }
@@ -90,8 +90,10 @@ typedef int put_fn(uint64_t to, struct inode *i);
 static long of_fd(int fd, uint64_t to, put_fn *put)
 {
     struct file *f = fd_any(fd);
-    if (f && f->inode && f->inode->volume && call_alone())
+    if (f && f->inode && f->inode->mount && call_alone())
         f = fd_any(fd);
+    if (f)
+        mount_refresh(f->inode);
     if (!f)
         return -EBADF;
     if (f->inode)
@@ -117,7 +119,7 @@ static long of_path(int dirfd, uint64_t path, int flags, uint64_t to, put_fn *pu
         struct inode i = w.file->inode ? *w.file->inode : nameless_inode(w.file);
         r = put(to, &i);
     } else {
-        if (w.dentry->inode->volume)
+        if (w.dentry->inode->mount)
             call_alone();
         r = put(to, w.dentry->inode);
     }
@@ -266,8 +268,8 @@ static long put_statfs(uint64_t to, const struct inode *i)
         .f_namelen = EROFS_NAME_MAX,
         .f_flags = 0x20, /* ST_VALID */
     };
-    if (i && i->volume)
-        volume_statfs(i, &s);
+    if (i && i->mount)
+        i->mount->ops->tell_room(i, &s);
     if (fs == FS_DATA) {
         s.f_type = 0xe0f5e1e2; /* erofs */
         s.f_blocks = (long)(image_size(erofs_number(i->lower.nid)) >> PAGE_SHIFT);

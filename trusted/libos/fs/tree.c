@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // The tree of names. Nodes of the image appear when looked up and stay; so do those made here.
 #include "trusted/libos/fs/file.h"
-#include "trusted/libos/fs/volume.h"
+#include "trusted/libos/fs/mounted.h"
 #include "trusted/libos/mm/mm.h"
 
 #define BUCKETS 512u
-#define VOLUME_NAMES_MAX 16384u /* that are in the tree; with their inodes about 6 MiB */
-#define TRIM_BUCKETS 32u        /* looked into at once */
+#define MOUNTED_NAMES_MAX 16384u /* that are in the tree; with their inodes about 6 MiB */
+#define TRIM_BUCKETS 32u         /* looked into at once */
 
 static struct list buckets[BUCKETS];
-static uint32_t volume_names;
+static uint32_t mounted_names;
 struct dentry *root_dentry;
 
 struct dentry *fs_root(void)
@@ -75,13 +75,46 @@ void dentry_get(struct dentry *d)
         __atomic_fetch_add(&d->refs, 1, __ATOMIC_RELAXED);
 }
 
+static bool is_elsewhere(const struct dentry *d)
+{
+    return d->parent && d->parent->inode->mount;
+}
+
+/* A name in a folder that the host changes too. */
+static bool is_live(const struct dentry *d)
+{
+    return is_elsewhere(d) && d->parent->inode->mount->live &&
+           d->inode->mount == d->parent->inode->mount;
+}
+
+/* The tree has it no longer. */
+static void forget_name(struct dentry *d)
+{
+    list_remove(&d->hash);
+    list_remove(&d->sibling);
+    d->kept = false;
+    mounted_names -= is_elsewhere(d);
+}
+
+/* Live names are known while somebody uses them: what the host deletes must be able to go. */
+static bool is_idle(const struct dentry *d)
+{
+    return d->kept && d->refs == 2 && !los_is_shared() && is_live(d) && list_empty(&d->children);
+}
+
 /* One of which the last reference goes is not in the tree: nobody can find it. */
 void dentry_put(struct dentry *d)
 {
     if (d && !d->root && d->kept && los_count_later(&d->refs, -1))
         return;
-    while (d && !d->root && !__atomic_sub_fetch(&d->refs, 1, __ATOMIC_ACQ_REL)) {
+    while (d && !d->root) {
         struct dentry *parent = d->parent;
+        if (is_idle(d)) {
+            forget_name(d);
+            d->refs--;
+        }
+        if (__atomic_sub_fetch(&d->refs, 1, __ATOMIC_ACQ_REL))
+            return;
         los_alone();
         list_remove(&d->sibling);
         list_remove(&d->hash);
@@ -93,32 +126,25 @@ void dentry_put(struct dentry *d)
     }
 }
 
-static bool is_of_volume(const struct dentry *d)
-{
-    return d->parent && d->parent->inode->volume;
-}
-
 /* Takes a dentry out of the tree, and the tree's reference with it. */
 static void drop_dentry(struct dentry *d)
 {
-    list_remove(&d->hash);
-    list_remove(&d->sibling);
-    d->kept = false;
-    volume_names -= is_of_volume(d);
+    forget_name(d);
     dentry_put(d);
 }
 
-/* Names of volumes are found again: when there are many, those that nobody uses go. */
+/* Names that are kept elsewhere are found again: when there are many, those that nobody uses go. */
 static void trim_names(void)
 {
     static unsigned hand;
-    for (unsigned n = 0; volume_names > VOLUME_NAMES_MAX && n < TRIM_BUCKETS; n++) {
-        struct list *bucket = &buckets[hand++ % BUCKETS], *next;
-        for (struct list *it = bucket->next; it != bucket; it = next) {
+    for (unsigned n = 0; mounted_names > MOUNTED_NAMES_MAX && n < TRIM_BUCKETS; n++) {
+        struct list *bucket = &buckets[hand++ % BUCKETS];
+        for (struct list *it = bucket->next; it != bucket; it = it->next) {
             struct dentry *d = container_of(it, struct dentry, hash);
-            next = it->next;
-            if (is_of_volume(d) && __atomic_load_n(&d->refs, __ATOMIC_ACQUIRE) == 1 && !d->root)
-                drop_dentry(d);
+            if (is_elsewhere(d) && __atomic_load_n(&d->refs, __ATOMIC_ACQUIRE) == 1 && !d->root) {
+                drop_dentry(d); /* and perhaps more, of this bucket too */
+                break;
+            }
         }
     }
 }
@@ -126,8 +152,8 @@ static void trim_names(void)
 /* Puts a dentry into the tree, which holds a reference of its own. */
 static void keep_dentry(struct dentry *d)
 {
-    if (is_of_volume(d)) {
-        volume_names++;
+    if (is_elsewhere(d)) {
+        mounted_names++;
         trim_names();
     }
     d->kept = true;
@@ -147,14 +173,30 @@ static struct dentry *find_dentry(struct dentry *dir, const char *name, size_t s
     return NULL;
 }
 
+/* Is the name still that file? If not, it goes: who has it open goes on with what it has. */
+static bool is_still_there(struct dentry *d)
+{
+    struct inode *i = NULL;
+    bool stays;
+    int r = d->parent->inode->ops->lookup(d->parent, d->name, &i, &stays);
+    bool same = !r && i == d->inode;
+    if (!r)
+        inode_put(i);
+    if (!same)
+        drop_dentry(d);
+    return same;
+}
+
 int dentry_lookup(struct dentry *dir, const char *name, size_t size, struct dentry **out)
 {
     const struct inode *of = dir->inode;
-    if (of->fs == FS_PROC || of->volume)
+    if (of->fs == FS_PROC || of->mount)
         call_alone();
     struct dentry *d = find_dentry(dir, name, size);
     if (!d && of->ops && of->ops->lookup && call_alone()) /* the tree grows alone */
         d = find_dentry(dir, name, size);
+    if (d && d->inode && is_live(d) && !is_still_there(d))
+        d = NULL;
     if (d) {
         if (!d->inode)
             return -ENOENT;
@@ -188,7 +230,7 @@ int dentry_link(struct dentry *dir, const char *name, size_t size, struct inode 
     struct dentry *d = find_dentry(dir, name, size);
     if (d && d->inode)
         return -EEXIST;
-    int r = dir->inode->volume ? volume_name_link(dir->inode, name, size, i) : 0;
+    int r = dir->inode->mount ? dir->inode->mount->ops->add_name(dir->inode, name, size, i) : 0;
     if (r)
         return r;
     inode_get(i);

@@ -11,14 +11,14 @@
 #include "trusted/volume/crypt.h"
 #include "trusted/volume/volume.h"
 
-#define BOUNCE_SIZE VOLUME_CHUNK
 #define COMMIT_NS 5000000000ull /* what nobody synced is on the disk after so long */
 
 struct volume_mount {
+    struct mount mount;
     struct volume *v;
-    uint32_t number;
+    uint32_t number; /* of its file */
     const char *name;
-    uint8_t *space, *bounce;
+    uint8_t *space;
     uint8_t *vectors; /* the program's vector registers while the volume's code runs */
     struct radix inodes;
     bool flushing;
@@ -29,6 +29,11 @@ struct volume_mount {
 
 static struct volume_mount mounts[VOLUMES_MAX];
 static uint32_t mount_count;
+
+static struct volume_mount *volume_of(const struct inode *i)
+{
+    return container_of(i->mount, struct volume_mount, mount);
+}
 
 /* ---- the disk ---- */
 
@@ -206,24 +211,9 @@ static void release_anchor(struct volume_keeper *k, const struct volume_state *l
 static const struct inode_ops volume_ops;
 static void end_inode(struct inode *i);
 
-static struct time time_of(int64_t ns)
-{
-    int64_t s = ns / 1000000000, rest = ns % 1000000000;
-    return rest < 0 ? (struct time){s - 1, (uint32_t)(rest + 1000000000)}
-                    : (struct time){s, (uint32_t)rest};
-}
-
-static int64_t ns_of(struct time t)
-{
-    int64_t ns;
-    return __builtin_mul_overflow(t.s, 1000000000, &ns) || __builtin_add_overflow(ns, t.ns, &ns)
-               ? (t.s < 0 ? INT64_MIN : INT64_MAX)
-               : ns;
-}
-
 static void adopt_inode(struct inode *i, struct volume_mount *m, uint64_t ino)
 {
-    i->volume = m;
+    i->mount = &m->mount;
     i->ino = ino;
     i->ops = &volume_ops;
 }
@@ -251,26 +241,27 @@ static int inode_of(struct volume_mount *m, uint64_t ino, struct inode **out)
     i->nlink = st.nlink;
     i->rdev = st.rdev;
     i->size = st.size;
-    i->atime = time_of(st.atime);
-    i->mtime = time_of(st.mtime);
-    i->ctime = time_of(st.ctime);
+    i->atime = mount_time(st.atime);
+    i->mtime = mount_time(st.mtime);
+    i->ctime = mount_time(st.ctime);
     *slot = i;
     *out = i;
     return 0;
 }
 
-void volume_refresh(struct inode *i)
+static void refresh_times(struct inode *i)
 {
+    struct volume_mount *m = volume_of(i);
     struct volume_stat st;
-    if (end_call(i->volume, volume_stat(begin_call(i->volume), i->ino, &st)))
+    if (end_call(m, volume_stat(begin_call(m), i->ino, &st)))
         return;
-    i->mtime = time_of(st.mtime);
-    i->ctime = time_of(st.ctime);
+    i->mtime = mount_time(st.mtime);
+    i->ctime = mount_time(st.ctime);
 }
 
 static int lookup_name(struct dentry *dir, const char *name, struct inode **out, bool *keep)
 {
-    struct volume_mount *m = dir->inode->volume;
+    struct volume_mount *m = volume_of(dir->inode);
     uint64_t ino;
     struct volume_name n = {name, strlen(name)};
     int r = (int)end_call(m, volume_lookup(begin_call(m), dir->inode->ino, n, &ino));
@@ -285,116 +276,74 @@ static int list_one(void *arg, struct volume_name name, uint64_t ino, uint32_t m
 
 static int list_names(struct dentry *dir, struct listing *l)
 {
-    struct volume_mount *m = dir->inode->volume;
+    struct volume_mount *m = volume_of(dir->inode);
     return (int)end_call(m, volume_list(begin_call(m), dir->inode->ino, 0, list_one, l));
 }
 
 static long read_link(struct inode *i, char *buf, size_t size)
 {
-    return (long)end_call(i->volume, volume_readlink(begin_call(i->volume), i->ino, buf, size));
+    struct volume_mount *m = volume_of(i);
+    return (long)end_call(m, volume_readlink(begin_call(m), i->ino, buf, size));
 }
 
 static const struct inode_ops volume_ops = {.lookup = lookup_name,
                                             .list = list_names,
                                             .readlink = read_link,
-                                            .refresh = volume_refresh,
+                                            .refresh = refresh_times,
                                             .ended = end_inode};
 
 /* ---- contents ---- */
 
-long volume_data_read(struct inode *i, struct io *io, uint64_t offset)
+static long fetch_bytes(struct inode *i, void *buf, uint64_t offset, uint64_t size)
 {
-    struct volume_mount *m = i->volume;
-    long done = 0;
-    if (offset >= i->size)
-        return 0;
-    uint64_t left = MIN(io->left, i->size - offset);
-    while (left) {
-        uint64_t n = MIN(left, BOUNCE_SIZE - offset % PAGE_SIZE);
-        long got = (long)end_call(m, volume_read(begin_call(m), i->ino, offset, m->bounce, n));
-        size_t fits = got > 0 ? io_usable(io, (size_t)got, PORT_W) : 0;
-        int r = got < 0 ? (int)got : !got ? 0 : fits ? io_put(io, m->bounce, fits) : -EFAULT;
-        if (r || got <= 0)
-            return done ? done : r;
-        done += (long)fits;
-        if (fits < (size_t)got)
-            break;
-        offset += fits;
-        left -= fits;
-    }
-    return done;
+    struct volume_mount *m = volume_of(i);
+    return (long)end_call(m, volume_read(begin_call(m), i->ino, offset, buf, size));
 }
 
-/* Pages that are mapped get what was written too. */
-static void update_pages(struct inode *i, uint64_t offset, const uint8_t *from, uint64_t size)
+static int put_bytes(struct inode *i, const void *buf, uint64_t offset, uint64_t size)
 {
-    for (uint64_t part; i->page_count && size; offset += part, from += part, size -= part) {
-        uint64_t index = offset >> PAGE_SHIFT;
-        part = MIN(size, PAGE_SIZE - offset % PAGE_SIZE);
-        uint8_t *page = radix_get(&i->pages, index);
-        if (!page || object_begin_write(i, index))
-            continue;
-        memcpy(page + offset % PAGE_SIZE, from, part);
-        object_end_write(i, index);
-    }
+    struct volume_mount *m = volume_of(i);
+    return (int)end_call(m, volume_write(begin_call(m), i->ino, offset, buf, size));
 }
 
-int volume_data_write(struct inode *i, struct io *io, uint64_t offset, uint64_t size)
+static int save_bytes(struct inode *i, const void *buf, uint64_t offset, uint64_t size)
 {
-    struct volume_mount *m = i->volume;
-    int r = may_change(m);
-    if (!r)
-        r = io_get(io, m->bounce, size);
-    if (!r)
-        r = (int)end_call(m, volume_write(begin_call(m), i->ino, offset, m->bounce, size));
-    if (!r)
-        update_pages(i, offset, m->bounce, size);
-    return r;
+    int r = may_change(volume_of(i));
+    return r ? r : put_bytes(i, buf, offset, size);
 }
 
-int volume_data_page(struct inode *i, uint64_t index, void *buf)
+static int set_size(struct inode *i, uint64_t size)
 {
-    struct volume_mount *m = i->volume;
-    long n =
-        (long)end_call(m, volume_read(begin_call(m), i->ino, index << PAGE_SHIFT, buf, PAGE_SIZE));
-    if (n < 0)
-        return (int)n;
-    memset((uint8_t *)buf + n, 0, PAGE_SIZE - (size_t)n);
-    return 0;
-}
-
-int volume_data_set_size(struct inode *i, uint64_t size)
-{
+    struct volume_mount *m = volume_of(i);
     struct volume_change c = {.what = VOLUME_SET_SIZE, .size = size};
-    int r = may_change(i->volume);
-    return r ? r : (int)end_call(i->volume, volume_set(begin_call(i->volume), i->ino, &c));
+    int r = may_change(m);
+    return r ? r : (int)end_call(m, volume_set(begin_call(m), i->ino, &c));
 }
 
-int volume_data_punch(struct inode *i, uint64_t start, uint64_t to)
+static int punch_hole(struct inode *i, uint64_t start, uint64_t to)
 {
-    int r = may_change(i->volume);
-    return r ? r
-             : (int)end_call(i->volume,
-                             volume_punch(begin_call(i->volume), i->ino, start, to - start));
+    struct volume_mount *m = volume_of(i);
+    int r = may_change(m);
+    return r ? r : (int)end_call(m, volume_punch(begin_call(m), i->ino, start, to - start));
 }
 
 /* Blocks are given out when they are written, and a block that is written again needs another one;
  * so all that can be said is that there is room now. */
-int volume_data_allocate(struct inode *i, uint64_t start, uint64_t to)
+static int check_room(struct inode *i, uint64_t start, uint64_t to)
 {
     struct volume_info info;
-    volume_info(i->volume->v, &info);
+    volume_info(volume_of(i)->v, &info);
     return (page_up(to) - start) >> PAGE_SHIFT > info.available ? -ENOSPC : 0;
 }
 
 /* Changed through a mapping: to the volume. Without mappings the pages are not needed any more. */
 static int flush_pages(struct inode *i)
 {
-    struct volume_mount *m = i->volume;
+    struct volume_mount *m = volume_of(i);
     uint64_t index;
     int r = 0;
     const uint8_t *page;
-    uint8_t *now = m->bounce, *copy = m->bounce + PAGE_SIZE;
+    uint8_t *now = m->mount.bounce, *copy = now + PAGE_SIZE;
     for (uint64_t from = 0; i->written && !r && (page = radix_next(&i->pages, from, &index));
          from = index + 1) {
         uint64_t at = index << PAGE_SHIFT;
@@ -402,9 +351,9 @@ static int flush_pages(struct inode *i)
             break;
         size_t size = MIN(PAGE_SIZE, i->size - at);
         memcpy(copy, page, PAGE_SIZE);
-        r = volume_data_page(i, index, now);
+        r = mount_page(i, index, now);
         if (!r && memcmp(now, copy, size))
-            r = (int)end_call(m, volume_write(begin_call(m), i->ino, at, copy, size));
+            r = put_bytes(i, copy, at, size);
     }
     if (!r && list_empty(&i->maps)) {
         object_drop(i, 0, UINT64_MAX);
@@ -413,30 +362,35 @@ static int flush_pages(struct inode *i)
     return r;
 }
 
-int64_t volume_data_seek(struct inode *i, uint64_t offset, bool hole)
+/* Mapped pages go to the volume first. */
+static int64_t find_data(struct inode *i, uint64_t offset, bool hole)
 {
+    struct volume_mount *m = volume_of(i);
     int r = flush_pages(i);
-    return r ? r : end_call(i->volume, volume_seek(begin_call(i->volume), i->ino, offset, hole));
+    return r ? r : end_call(m, volume_seek(begin_call(m), i->ino, offset, hole));
 }
 
-uint64_t volume_data_blocks(const struct inode *i)
+/* 0 where the volume refuses. */
+static uint64_t count_blocks(const struct inode *i)
 {
+    struct volume_mount *m = volume_of(i);
     struct volume_stat st;
-    return end_call(i->volume, volume_stat(begin_call(i->volume), i->ino, &st)) ? 0 : st.blocks * 8;
+    return end_call(m, volume_stat(begin_call(m), i->ino, &st)) ? 0 : st.blocks * 8;
 }
 
 /* ---- names ---- */
 
-int volume_name_link(struct inode *dir, const char *name, size_t size, struct inode *i)
+static int add_name(struct inode *dir, const char *name, size_t size, struct inode *i)
 {
-    struct volume_mount *m = dir->volume;
+    struct volume_mount *m = volume_of(dir);
     struct volume_name n = {name, size}, link = {i->target, i->target ? strlen(i->target) : 0};
     int r = may_change(m);
     if (r)
         return r;
-    if (i->volume)
-        return i->volume == m ? (int)end_call(m, volume_link(begin_call(m), i->ino, dir->ino, n))
-                              : -EXDEV;
+    if (i->mount)
+        return i->mount == dir->mount
+                   ? (int)end_call(m, volume_link(begin_call(m), i->ino, dir->ino, n))
+                   : -EXDEV;
     uint64_t ino;
     struct volume_owner owner = {i->uid, i->gid};
     r = (int)end_call(m,
@@ -448,16 +402,16 @@ int volume_name_link(struct inode *dir, const char *name, size_t size, struct in
         return -ENOMEM; /* it is there, and looked up when there is memory again */
     adopt_inode(i, m, ino);
     *slot = i;
-    volume_refresh(i);
+    refresh_times(i);
     return 0;
 }
 
-int volume_make_nameless(struct inode *dir, struct inode *i)
+static int add_nameless(struct inode *dir, struct inode *i)
 {
     struct volume_name none = {0};
     struct inode like = *dir;
     uint64_t ino;
-    struct volume_mount *m = like.volume;
+    struct volume_mount *m = volume_of(&like);
     int r = may_change(m);
     if (r)
         return r;
@@ -471,9 +425,9 @@ int volume_make_nameless(struct inode *dir, struct inode *i)
     return 0;
 }
 
-int volume_name_unlink(struct inode *dir, const char *name, const struct inode *i)
+static int drop_name(struct inode *dir, const char *name, const struct inode *i)
 {
-    struct volume_mount *m = dir->volume;
+    struct volume_mount *m = volume_of(dir);
     struct volume_name n = {name, strlen(name)};
     bool is_dir = (i->mode & S_IFMT) == S_IFDIR;
     int r = may_change(m);
@@ -484,10 +438,10 @@ int volume_name_unlink(struct inode *dir, const char *name, const struct inode *
                                    : volume_unlink(m->v, dir->ino, n));
 }
 
-int volume_name_rename(struct inode *dir, const char *name, struct inode *to, const char *new_name,
-                       bool exchange)
+static int move_name(struct inode *dir, const char *name, struct inode *to, const char *new_name,
+                     bool exchange)
 {
-    struct volume_mount *m = dir->volume;
+    struct volume_mount *m = volume_of(dir);
     struct volume_name a = {name, strlen(name)}, b = {new_name, strlen(new_name)};
     int r = may_change(m);
     return r ? r
@@ -496,54 +450,56 @@ int volume_name_rename(struct inode *dir, const char *name, struct inode *to, co
 
 /* ---- attributes ---- */
 
-int volume_change(struct inode *i)
+static int change_attributes(struct inode *i)
 {
+    struct volume_mount *m = volume_of(i);
     struct volume_change c = {.what = VOLUME_SET_MODE | VOLUME_SET_UID | VOLUME_SET_GID |
                                       VOLUME_SET_ATIME | VOLUME_SET_MTIME | VOLUME_SET_CTIME,
                               .mode = i->mode,
                               .uid = i->uid,
                               .gid = i->gid,
-                              .atime = ns_of(i->atime),
-                              .mtime = ns_of(i->mtime),
-                              .ctime = ns_of(i->ctime)};
+                              .atime = mount_ns(i->atime),
+                              .mtime = mount_ns(i->mtime),
+                              .ctime = mount_ns(i->ctime)};
     struct volume_stat st;
-    int r = may_change(i->volume);
+    int r = may_change(m);
     if (!r)
-        r = (int)end_call(i->volume, volume_set(begin_call(i->volume), i->ino, &c));
-    if (!r || end_call(i->volume, volume_stat(begin_call(i->volume), i->ino, &st)))
+        r = (int)end_call(m, volume_set(begin_call(m), i->ino, &c));
+    if (!r || end_call(m, volume_stat(begin_call(m), i->ino, &st)))
         return r;
     i->mode = st.mode;
     i->uid = st.uid;
     i->gid = st.gid;
-    i->atime = time_of(st.atime);
-    i->mtime = time_of(st.mtime);
-    i->ctime = time_of(st.ctime);
+    i->atime = mount_time(st.atime);
+    i->mtime = mount_time(st.mtime);
+    i->ctime = mount_time(st.ctime);
     return r;
 }
 
-long volume_attr(struct inode *i, enum volume_attr what, const char *name, void *value, size_t size,
-                 int flags)
+static long use_attr(struct inode *i, enum attr_use what, const char *name, void *value,
+                     size_t size, int flags)
 {
+    struct volume_mount *m = volume_of(i);
     struct volume_name n = {name, name ? strlen(name) : 0};
-    int r = what == VOLUME_ATTR_SET || what == VOLUME_ATTR_REMOVE ? may_change(i->volume) : 0;
+    int r = what == ATTR_SET || what == ATTR_REMOVE ? may_change(m) : 0;
     if (r)
         return r;
-    struct volume *v = begin_call(i->volume);
+    struct volume *v = begin_call(m);
     switch (what) {
-    case VOLUME_ATTR_GET:
-        return (long)end_call(i->volume, volume_xattr_get(v, i->ino, n, value, size));
-    case VOLUME_ATTR_SET:
-        return (long)end_call(i->volume, volume_xattr_set(v, i->ino, n, value, size, flags));
-    case VOLUME_ATTR_REMOVE:
-        return (long)end_call(i->volume, volume_xattr_remove(v, i->ino, n));
+    case ATTR_GET:
+        return (long)end_call(m, volume_xattr_get(v, i->ino, n, value, size));
+    case ATTR_SET:
+        return (long)end_call(m, volume_xattr_set(v, i->ino, n, value, size, flags));
+    case ATTR_REMOVE:
+        return (long)end_call(m, volume_xattr_remove(v, i->ino, n));
     default:
-        return (long)end_call(i->volume, volume_xattr_list(v, i->ino, value, size));
+        return (long)end_call(m, volume_xattr_list(v, i->ino, value, size));
     }
 }
 
 static void end_inode(struct inode *i)
 {
-    struct volume_mount *m = i->volume;
+    struct volume_mount *m = volume_of(i);
     if (i->nlink)
         flush_pages(i);
     else
@@ -553,15 +509,10 @@ static void end_inode(struct inode *i)
         *slot = NULL;
 }
 
-uint32_t volume_index(const struct inode *i)
-{
-    return (uint32_t)(i->volume - mounts);
-}
-
-void volume_statfs(const struct inode *i, struct statfs *s)
+static void tell_room(const struct inode *i, struct statfs *s)
 {
     struct volume_info info;
-    volume_info(i->volume->v, &info);
+    volume_info(volume_of(i)->v, &info);
     s->f_type = 0x53484c54; /* SHLT */
     s->f_blocks = (long)info.blocks;
     s->f_bfree = (long)info.free;
@@ -614,11 +565,11 @@ static int sync_one(struct volume_mount *m)
     return r;
 }
 
-int volume_fsync(struct inode *i)
+static int sync_volumes(struct inode *i)
 {
     int r = 0;
     for (uint32_t k = 0; k < mount_count; k++) {
-        if (i && i->volume != &mounts[k])
+        if (i && i->mount != &mounts[k].mount)
             continue;
         int one = i ? flush_pages(i) : flush_all_pages(&mounts[k]);
         if (!one)
@@ -629,6 +580,27 @@ int volume_fsync(struct inode *i)
     }
     return r;
 }
+
+int volume_sync_all(void)
+{
+    return sync_volumes(NULL);
+}
+
+static const struct mount_ops mount_table = {.fetch = fetch_bytes,
+                                             .save = save_bytes,
+                                             .set_size = set_size,
+                                             .punch = punch_hole,
+                                             .allocate = check_room,
+                                             .find = find_data,
+                                             .count_blocks = count_blocks,
+                                             .add_name = add_name,
+                                             .drop_name = drop_name,
+                                             .move_name = move_name,
+                                             .add_nameless = add_nameless,
+                                             .change = change_attributes,
+                                             .make_durable = sync_volumes,
+                                             .use_attr = use_attr,
+                                             .tell_room = tell_room};
 
 static void commit_later(struct timer *t)
 {
@@ -696,9 +668,9 @@ static int open_disk(struct volume_mount *m, const uint8_t key[32], bool read_on
     if (size < 0)
         return size == -ENOENT ? -ENOENT : -EIO;
     uint8_t *memory = m->space = pages_alloc(VOLUME_MEMORY >> PAGE_SHIFT);
-    m->bounce = pages_alloc(BOUNCE_SIZE >> PAGE_SHIFT);
+    m->mount.bounce = pages_alloc(MOUNT_CHUNK >> PAGE_SHIFT);
     m->vectors = pages_alloc(page_up(port_info.xsave_size) >> PAGE_SHIFT);
-    if (!memory || !m->bounce || !m->vectors)
+    if (!memory || !m->mount.bounce || !m->vectors)
         return -ENOMEM;
     begin_call(m);
     return (int)end_call(m, volume_start(&d, key, m->name, read_only ? VOLUME_READ_ONLY : 0, memory,
@@ -709,8 +681,8 @@ static void free_memory(struct volume_mount *m)
 {
     if (m->space)
         pages_free(m->space, VOLUME_MEMORY >> PAGE_SHIFT);
-    if (m->bounce)
-        pages_free(m->bounce, BOUNCE_SIZE >> PAGE_SHIFT);
+    if (m->mount.bounce)
+        pages_free(m->mount.bounce, MOUNT_CHUNK >> PAGE_SHIFT);
     if (m->vectors)
         pages_free(m->vectors, page_up(port_info.xsave_size) >> PAGE_SHIFT);
 }
@@ -722,6 +694,8 @@ int volume_mount(uint32_t number, const char *name, const uint8_t key[32], bool 
         return -ENOSPC;
     struct volume_mount *m = &mounts[mount_count];
     memset(m, 0, sizeof(*m));
+    m->mount.ops = &mount_table;
+    m->mount.number = mount_count;
     m->number = number;
     m->name = name;
     m->keeper = keeper;

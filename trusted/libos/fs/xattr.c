@@ -148,13 +148,13 @@ static bool is_listed_name(const char *name)
     return !starts_with(name, "trusted.") || capable(CAP_SYS_ADMIN);
 }
 
-static long list_in_volume(struct inode *i, uint64_t to, uint64_t size)
+static long list_elsewhere(struct inode *i, uint64_t to, uint64_t size)
 {
     char *names = page_alloc();
     uint64_t done = 0;
     if (!names)
         return -ENOMEM;
-    long n = volume_attr(i, VOLUME_ATTR_LIST, NULL, names, PAGE_SIZE, 0);
+    long n = i->mount->ops->use_attr(i, ATTR_LIST, NULL, names, PAGE_SIZE, 0);
     for (const char *at = names; n > 0 && at < names + n; at += strlen(at) + 1) {
         size_t part = strlen(at) + 1;
         if (!is_listed_name(at))
@@ -169,11 +169,13 @@ static long list_in_volume(struct inode *i, uint64_t to, uint64_t size)
     return n < 0 ? n : (long)done;
 }
 
-/* Those of a volume are kept there. */
-static long in_volume(struct inode *i, const struct request *q, const char *name)
+/* Those of a volume are kept there; other mounts have none. */
+static long use_elsewhere(struct inode *i, const struct request *q, const char *name)
 {
+    if (!i->mount->ops->use_attr)
+        return -EOPNOTSUPP;
     if (q->kind == LIST)
-        return list_in_volume(i, q->value, MIN(q->size, LIST_MAX));
+        return list_elsewhere(i, q->value, MIN(q->size, LIST_MAX));
     uint64_t size = MIN(q->size, PAGE_SIZE);
     if (q->kind == SET && q->size > PAGE_SIZE)
         return -ENOSPC;
@@ -182,16 +184,16 @@ static long in_volume(struct inode *i, const struct request *q, const char *name
         return -ENOMEM;
     long r = q->kind == SET && user_read(value, q->value, size) ? -EFAULT : 0;
     if (!r && q->kind == SET)
-        r = volume_attr(i, VOLUME_ATTR_SET, name, value, size, q->flags);
+        r = i->mount->ops->use_attr(i, ATTR_SET, name, value, size, q->flags);
     else if (!r && q->kind == REMOVE)
-        r = volume_attr(i, VOLUME_ATTR_REMOVE, name, NULL, 0, 0);
+        r = i->mount->ops->use_attr(i, ATTR_REMOVE, name, NULL, 0, 0);
     else if (!r)
-        r = volume_attr(i, VOLUME_ATTR_GET, name, value, size, 0);
+        r = i->mount->ops->use_attr(i, ATTR_GET, name, value, size, 0);
     if (r > 0 && q->kind == GET && size && user_write(q->value, value, (size_t)r))
         r = -EFAULT;
     page_free(value);
     if (!r && q->kind != GET) {
-        volume_refresh(i);
+        i->ops->refresh(i);
         notify_inode(i, NOTIFY_ATTRIB);
     }
     return r;
@@ -200,12 +202,13 @@ static long in_volume(struct inode *i, const struct request *q, const char *name
 static long with_inode(struct inode *i, const struct request *q, const char *name)
 {
     if (q->kind == LIST)
-        return i->volume ? in_volume(i, q, name) : list_xattrs(i, q->value, MIN(q->size, LIST_MAX));
+        return i->mount ? use_elsewhere(i, q, name)
+                        : list_xattrs(i, q->value, MIN(q->size, LIST_MAX));
     int r = q->kind != GET && inode_is_fixed(i) ? -EROFS : check_permitted(i, name, q->kind != GET);
     if (r)
         return r;
-    if (i->volume)
-        return in_volume(i, q, name);
+    if (i->mount)
+        return use_elsewhere(i, q, name);
     if (q->kind == GET)
         return get_xattr(i, name, q->value, MIN(q->size, VALUE_MAX));
     if (i->fs == FS_PROC)

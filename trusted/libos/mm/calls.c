@@ -5,7 +5,7 @@
 #include "lib/settings.h"
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
-#include "trusted/libos/fs/volume.h"
+#include "trusted/libos/fs/mounted.h"
 #include "trusted/libos/mm/mm.h"
 
 #define PROT_ALL (PROT_READ | PROT_WRITE | PROT_EXEC)
@@ -67,6 +67,11 @@ static int check_file(struct file *f, int prot, bool shared)
         return -EPERM;
     if (shared && (prot & PROT_WRITE) && !file_can_write(f))
         return -EACCES;
+    const struct mount *m = f->inode ? f->inode->mount : NULL;
+    if (m && m->no_execute && (prot & PROT_EXEC))
+        return -EPERM;
+    if (m && m->live && shared && file_can_write(f)) /* the host would not see what is stored */
+        return -ENODEV;
     return file_can_map(f) ? 0 : -ENODEV;
 }
 
@@ -498,7 +503,7 @@ long sys_madvise(uint64_t addr, uint64_t size, int advice)
     }
 }
 
-/* The files of volumes that are mapped there. An area may be gone when one of them is synced. */
+/* The files kept elsewhere that are mapped there. An area may be gone when one is synced. */
 static long sync_range(uint64_t start, uint64_t end)
 {
     long r = 0;
@@ -507,12 +512,12 @@ static long sync_range(uint64_t start, uint64_t end)
         if (!a)
             return -ENOMEM;
         struct file *f =
-            a->shared && a->file && a->file->inode && a->file->inode->volume ? a->file : NULL;
+            a->shared && a->file && a->file->inode && a->file->inode->mount ? a->file : NULL;
         at = a->end;
         if (!f)
             continue;
         file_get(f);
-        r = volume_fsync(f->inode);
+        r = mount_sync(f->inode);
         file_put(f);
     }
     return r;

@@ -89,7 +89,7 @@ static bool look_up(uint64_t addr, int access, struct area *copy, uint64_t *coun
     struct area *a = area_find(addr);
     bool fits = a && (a->prot & access) && !a->shared && !a->changing;
     if (fits && a->file)
-        fits = !(a->prot & PORT_X) && !a->file->inode->volume;
+        fits = !(a->prot & PORT_X) && !a->file->inode->mount;
     if (fits && count)
         *count = batch_count(a, addr);
     if (fits)

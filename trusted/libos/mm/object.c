@@ -89,7 +89,7 @@ int object_home(struct inode *i, uint64_t index)
 static int bring_page(struct area *a, uint64_t addr, uint64_t index, int prot)
 {
     struct inode *i = a->file->inode;
-    if (!i->volume && (!i->has_lower || index << PAGE_SHIFT >= i->lower_size)) {
+    if (!i->mount && (!i->has_lower || index << PAGE_SHIFT >= i->lower_size)) {
         if (frame_rights(addr) < 0)
             return frame_add(addr, 1, prot, OWNER_OBJECT);
         return frame_put(addr, zeros, prot, OWNER_OBJECT);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Port `sgx`: the files of volumes, each a call out.
+// Port `sgx`: the files of volumes, each a call out; folders of the host, likewise.
 #include "trusted/libos/port_sgx/sgx.h"
+
+#include <shelter/share.h>
 
 int64_t port_volume_size(uint32_t number)
 {
@@ -30,4 +32,19 @@ int port_volume_flush(uint32_t number)
 void port_volume_discard(uint32_t number, uint64_t offset, uint64_t size)
 {
     SGX_CALL(.nr = SH_CALL_VOLUME_DISCARD, .args = {number, offset, size});
+}
+
+long port_share(const struct sh_share_request *q, const void *data, uint32_t size, void *out,
+                uint32_t *out_size)
+{
+    struct sgx_call c = {.nr = SH_CALL_SHARE,
+                         .a = data,
+                         .size_a = size,
+                         .b = q,
+                         .size_b = sizeof(*q),
+                         .in_a = out,
+                         .in_size_a = out ? *out_size : 0};
+    int64_t r = sgx_call(&c);
+    *out_size = r < 0 ? 0 : c.in_size_a;
+    return r;
 }

@@ -288,6 +288,13 @@ int port_volume_flush(uint32_t number)
     return -EIO;
 }
 
+/* Nor folders. */
+long port_share(const struct sh_share_request *q, const void *data, uint32_t size, void *out,
+                uint32_t *out_size)
+{
+    return -ENOENT;
+}
+
 void port_volume_discard(uint32_t number, uint64_t offset, uint64_t size)
 {
 }

@@ -379,6 +379,13 @@ void port_volume_discard(uint32_t number, uint64_t offset, uint64_t size)
 {
 }
 
+long port_share(const struct sh_share_request *q, const void *data, uint32_t size, void *out,
+                uint32_t *out_size)
+{
+    unit_host.calls++;
+    return unit_host.share ? unit_host.share(q, data, size, out, out_size) : -ENOENT;
+}
+
 long port_read(int32_t handle, void *buf, uint32_t size)
 {
     if (!port_stream_allowed(handle, false))

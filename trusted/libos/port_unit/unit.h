@@ -14,6 +14,9 @@ struct unit_host {
     uint64_t sites_size;
     uint8_t *volume; /* number 0; NULL: none */
     uint64_t volume_size, flushes;
+    /* Answers port_share; NULL: there are no folders. */
+    long (*share)(const struct sh_share_request *q, const void *data, uint32_t size, void *out,
+                  uint32_t *out_size);
     /* When set, every call out that can returns `lie`; sizes it reports back are `lie_size`. */
     bool lies;
     long lie;
