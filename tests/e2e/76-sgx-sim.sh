@@ -69,6 +69,24 @@ print(len(os.listdir("/proc/self/task")), flush=True)
 threading.Thread(target=lambda: (time.sleep(0.3), call(60, 0))).start()
 call(60, 0)'; echo $?)" $'2\n0'
 
+# A debugger that attaches finds the program by its auxiliary vector; one that is below cannot start it, and says so.
+if command -v gdb >/dev/null; then
+    printf '#include <stdio.h>\n#include <unistd.h>\nint here(void) { puts("here"); return fflush(stdout) + pause(); }\nint main(void) { return here(); }\n' >"$T/waits.c"
+    gcc -g -o "$T/waits" "$T/waits.c"
+    "$SHELTER" sgx-sim --no-aesm "$T/waits" >"$T/out" &
+    waits=$!
+    until_true 20 grep -q here "$T/out"
+    timeout -k 5 60 gdb -nx -batch -ex "file $T/waits" -ex bt -p $waits >"$T/gdb" 2>&1
+    kill $waits
+    if grep -q 'Operation not permitted' "$T/gdb"; then
+        skip "gdb: it may not attach here (ptrace)"
+    else
+        check "gdb -p: program and C library, by name" grep -qzE '__libc_pause .*[0-9a-f]+ in here .*[0-9a-f]+ in main' "$T/gdb"
+    fi
+    LIMIT=30 run --no-aesm gdb -nx -batch -ex run "$T/waits" >"$T/gdb" 2>&1
+    check "gdb below sgx-sim: refused, in one line" grep -qE "^sgx-sim: gdb cannot start .*gdb -p PID" "$T/gdb"
+fi
+
 # Counts. `bare` ends after five signals that found its enclave further than the one before: each was an AEX.
 run --counts "$T/counts" "$F/bare" >/dev/null
 check "--counts: a line of JSON" python3 -c '

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/ptrace.h>
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -277,6 +278,57 @@ static void test_fork(const struct enclave *e, char **argv)
     tell(sh, "a handler of the parent's is none of its children's");
 }
 
+static volatile int usr1;
+static void count_usr1(int sig)
+{
+    usr1 += sig == SIGUSR1;
+}
+
+/* A child that has its parent's memory until it starts a program, or ends, has signals of its own;
+ * one that wants to be traced is, by then. */
+static void test_vfork(void)
+{
+    char *child[] = {"/bin/true", NULL};
+    stack_t none, before = {.ss_flags = SS_DISABLE};
+    pid_t pid;
+    signal(SIGUSR1, count_usr1);
+    bool good = posix_spawn(&pid, child[0], NULL, NULL, child, NULL) == 0 && wait_for(pid) == 0;
+    raise(SIGUSR1);
+    tell(good && usr1 == 1, "posix_spawn leaves the parent's handler alone");
+    sigset_t set, old, now;
+    sigemptyset(&set);
+    sigaddset(&set, SIGSEGV);
+    sigaltstack(NULL, &before);
+    if ((pid = vfork()) == 0) {
+        none = (stack_t){.ss_flags = SS_DISABLE};
+        sigaltstack(&none, NULL);
+        sigprocmask(SIG_BLOCK, &set, &old);
+        signal(SIGUSR1, SIG_IGN);
+        _exit(3);
+    }
+    good = wait_for(pid) == 3 << 8;
+    raise(SIGUSR1);
+    sigaltstack(NULL, &none);
+    sigprocmask(SIG_BLOCK, NULL, &now);
+    tell(good && usr1 == 2 && sigismember(&now, SIGSEGV) == 0 && none.ss_flags == before.ss_flags &&
+             none.ss_sp == before.ss_sp,
+         "vfork: what the child does to its signals is not the parent's");
+    signal(SIGUSR1, SIG_IGN);
+    if ((pid = vfork()) == 0) {
+        ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+        signal(SIGUSR1, SIG_DFL);
+        execv(child[0], child);
+        _exit(4);
+    }
+    int status = wait_for(pid), stops = 0;
+    for (; WIFSTOPPED(status) && stops < 1000; stops++) {
+        int sig = WSTOPSIG(status);
+        ptrace(PTRACE_CONT, pid, NULL, (void *)(long)(sig == SIGTRAP ? 0 : sig));
+        status = wait_for(pid);
+    }
+    tell(stops > 0 && status == 0, "vfork: a child is traced from its execve on");
+}
+
 static int send_fd(int to, int fd)
 {
     char byte = 0, room[CMSG_SPACE(sizeof(int))] = {0};
@@ -401,6 +453,7 @@ int main(int argc, char **argv)
     test_signals(&e);
     test_stack();
     test_fork(&e, argv);
+    test_vfork();
     test_sent();
     test_filter(&e);
     test_memory(&e);

@@ -17,6 +17,16 @@ static long end_thread(struct fgn_thread *t)
     return FGN_PASS;
 }
 
+/* A child of vfork that is traced stops at the next call that is trapped, and its tracer waits in
+ * vfork. Where its execve is the next thing that happens, it may be traced. */
+static long trace_me(struct fgn_thread *t)
+{
+    if (!t->sibling)
+        return FGN_PASS;
+    t->to_be_traced = true;
+    return 0;
+}
+
 static long dispatch_call(struct fgn_thread *t, ucontext_t *uc, long number, const long a[6])
 {
     switch (number) {
@@ -47,6 +57,8 @@ static long dispatch_call(struct fgn_thread *t, ucontext_t *uc, long number, con
     case SYS_execve:
     case SYS_execveat:
         return fgn_execve(t, uc, number, a);
+    case SYS_ptrace:
+        return trace_me(t);
     case SYS_exit:
         return end_thread(t);
     case SYS_seccomp:

@@ -41,13 +41,14 @@ struct fgn_thread {
     bool fresh;          /* its signal stack is not installed yet */
     bool unready;        /* the C library has not seen it yet */
     bool sibling;        /* a child of vfork, which has this record on loan */
+    bool to_be_traced;   /* that one asked for it, and is from its execve on */
     _Atomic int lent;    /* 1: to a child of vfork; 2: a child with its own memory will find it */
     uint64_t lib_fs;     /* our thread pointer */
-    uint64_t program_fs; /* when it lent itself */
+    uint64_t program_fs; /* at its last signal: also when it lent itself */
     uint8_t *stack;      /* our signal stack */
-    stack_t program_stack;
-    uint64_t hidden; /* signals that it believes to have blocked */
-    void *exec_room; /* for the arguments of execve */
+    stack_t program_stack, kept_stack;
+    uint64_t hidden, kept_hidden; /* signals that it believes to have blocked; kept_: when lent */
+    void *exec_room;              /* for the arguments of execve */
     size_t exec_size;
 };
 extern int fgn_pid; /* of the process whose memory this is */
@@ -147,6 +148,10 @@ long fgn_madvise(const long a[6]);
 
 /* length.c: bytes of the instruction at p, of which `room` can be read; 0: none that we know. */
 unsigned fgn_length(const uint8_t *p, size_t room);
+
+/* debugger.c */
+void fgn_show_auxiliary(const void *vector, size_t size); /* in /proc/PID/auxv */
+bool fgn_started_by_gdb(void);                            /* by one that is below us, too */
 
 /* load.c: maps fgn_options.exe, and starts it with what the kernel gave us. Does not return. */
 int fgn_start(long *stack);

@@ -171,12 +171,14 @@ static uint64_t build_stack(const long *from, uint64_t top, const struct image *
             *p++ = *env;
     }
     *p++ = 0;
+    const long *vector = p;
     for (env++; env[0] != AT_NULL; env += 2) {
         *p++ = env[0];
         *p++ = (long)change_auxiliary((uint64_t)env[0], (uint64_t)env[1], program, interpreter);
     }
     *p++ = AT_NULL;
-    *p = 0;
+    *p++ = 0;
+    fgn_show_auxiliary(vector, (size_t)(p - vector) * 8);
     return (uint64_t)to;
 }
 

@@ -53,6 +53,12 @@ int main(int argc, char **argv)
         fprintf(stderr, "sgx-sim: shelter sgx-sim starts it: 'shelter sgx-sim -- PROGRAM'\n");
         return 125;
     }
+    if (fgn_started_by_gdb()) {
+        fprintf(stderr,
+                "sgx-sim: gdb cannot start a program below sgx-sim: start it with 'shelter sgx-sim "
+                "-- PROGRAM', and attach with 'gdb -p PID' from outside\n");
+        return 125;
+    }
     mallopt(M_ARENA_MAX, 1); /* one heap for all threads */
     int ret = become_threaded();
     struct fgn_thread *t = ret == 0 ? fgn_thread_first() : NULL;

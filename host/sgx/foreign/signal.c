@@ -69,6 +69,7 @@ __attribute__((no_stack_protector)) void fgn_handler(int sig, siginfo_t *info, v
         fgn_raw3(SYS_exit_group, 125, 0, 0); /* no memory, and no way to say so */
     if (t->fresh && adopt_stack(t, sig, info, uc))
         return;
+    t->program_fs = fs;
     __asm__ volatile("wrfsbase %0" : : "r"(t->lib_fs));
     if ((FGN_SYNC >> (sig - 1) & 1) != 0 && is_ours((uint64_t)uc->uc_mcontext.gregs[REG_RIP]) &&
         fs == t->lib_fs && info->si_code > 0 && sig != SIGTRAP && sig != SIGILL)

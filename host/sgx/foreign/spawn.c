@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -56,10 +57,10 @@ long fgn_clone(struct fgn_thread *t, ucontext_t *uc, long number, const long a[6
     /* Through a gate. The child is none of our threads until it is seen. */
     uint32_t none = 0;
     __asm__ volatile("mov %0, %%es" : : "r"(none));
-    if ((flags & CLONE_VM) == 0 || (flags & CLONE_VFORK) != 0) {
-        __asm__ volatile("rdfsbase %0" : "=r"(t->program_fs));
+    t->kept_hidden = t->hidden;
+    t->kept_stack = t->program_stack;
+    if ((flags & CLONE_VM) == 0 || (flags & CLONE_VFORK) != 0)
         t->lent = (flags & CLONE_VM) == 0 ? 2 : 1;
-    }
     return FGN_PASS;
 }
 
@@ -250,6 +251,9 @@ long fgn_execve(struct fgn_thread *t, ucontext_t *uc, long number, const long a[
     fgn_unlock();
     *p = 0;
     fgn_count_all();
+    if (t->to_be_traced)
+        (void)fgn_raw4(SYS_ptrace, PTRACE_TRACEME, 0, 0, 0);
+    t->to_be_traced = false;
     greg_t *g = uc->uc_mcontext.gregs;
     g[REG_RAX] = SYS_execve;
     g[REG_RDI] = (greg_t)put_string(&room, "/proc/self/exe");

@@ -195,7 +195,11 @@ __attribute__((no_stack_protector)) struct fgn_thread *fgn_thread_find(int tid, 
     struct fgn_thread *t = place != NULL ? *place : NULL;
     if (t != NULL && !t->ending) {
         t->sibling = false;
-        t->lent = 0; /* it runs: its child has gone its way */
+        if (t->lent == 1) { /* it runs: its child has gone its way */
+            t->hidden = t->kept_hidden;
+            t->program_stack = t->kept_stack;
+        }
+        t->lent = 0;
         return t;
     }
     if (fgn_raw3(SYS_getpid, 0, 0, 0) != fgn_pid) {
