@@ -27,7 +27,7 @@ static char *find_program(const char *name)
     const char *path = getenv("PATH");
     char one[4096];
     if (strchr(name, '/'))
-        return realpath(name, NULL);
+        return access(name, X_OK) ? NULL : realpath(name, NULL);
     for (const char *p = path ? path : "/usr/bin:/bin"; *p;) {
         size_t n = strcspn(p, ":");
         int size = snprintf(one, sizeof(one), "%.*s/%s", (int)n, n ? p : ".", name);
@@ -181,6 +181,19 @@ static int run_program(struct sh_sim_settings *s, bool aesm, char **argv, int ar
     return sh_error_report(&err);
 }
 
+/* The file of the counts, which every process below appends to: not being able to is told now. */
+static int take_counts(struct sh_sim_settings *s, const char *file)
+{
+    cleanup_free char *here = *file == '/' ? NULL : getcwd(NULL, 0);
+    if (snprintf(s->counts, sizeof(s->counts), "%s%s%s", here ? here : "", here ? "/" : "", file) >=
+        (int)sizeof(s->counts))
+        return sh_cli_usage("sgx-sim", "--counts: the path is too long");
+    cleanup_close int fd = open(s->counts, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return sh_cli_usage("sgx-sim", "--counts %s: %s", file, strerror(errno));
+    return 0;
+}
+
 int cmd_sgx_sim(int argc, char **argv)
 {
     static struct sh_sim_settings s = {.cpu = "sapphire-rapids", .epc_bytes = EPC_DEFAULT};
@@ -205,13 +218,10 @@ int cmd_sgx_sim(int argc, char **argv)
         case SH_sgx_sim_strict:
             s.strict = true;
             break;
-        case SH_sgx_sim_counts: {
-            cleanup_free char *here = *c.value == '/' ? NULL : getcwd(NULL, 0);
-            if (snprintf(s.counts, sizeof(s.counts), "%s%s%s", here ? here : "", here ? "/" : "",
-                         c.value) >= (int)sizeof(s.counts))
-                return sh_cli_usage("sgx-sim", "--counts: the path is too long");
+        case SH_sgx_sim_counts:
+            if (take_counts(&s, c.value))
+                return SH_EXIT_FAILURE;
             break;
-        }
         case SH_sgx_sim_fault: {
             struct sh_sim_fault faults[SH_SIM_FAULTS];
             if (strlen(c.value) >= sizeof(s.faults) || sh_sim_faults_read(c.value, faults) <= 0)

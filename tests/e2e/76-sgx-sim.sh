@@ -47,6 +47,11 @@ same "... and its signal" $? 143
 status "no such program" 127 "$SHELTER" sgx-sim no-such-program
 one_line "... one line" 'no-such-program: No such file'
 status "no program" 126 "$SHELTER" sgx-sim /etc/passwd
+cp /bin/true "$T/true" && chmod -x "$T/true"
+status "a program that may not be executed" 126 "$SHELTER" sgx-sim "$T/true"
+one_line "... one line" 'Permission denied'
+status "counts that cannot be written" 125 "$SHELTER" sgx-sim --counts "$T/nowhere/counts" true
+one_line "... one line" 'counts .*nowhere/counts: No such file'
 status "an unknown processor" 125 "$SHELTER" sgx-sim --cpu 486 true
 one_line "... one line" 'there are icelake'
 same "a shell's jobs, pipes and traps" "$(run bash -c 'trap "echo trapped" USR1; kill -USR1 $$; (sleep 0.1; echo job) & wait; seq 3 | tac | tr "\n" ,')" \
@@ -94,6 +99,12 @@ import json, sys
 c = json.loads(open(sys.argv[1]).read())
 assert c["program"].endswith("/bare") and c["eexit"] == 2006 and c["eadd"] == 8 and c["eextend"] == 128, c
 assert c["aex_interrupt"] >= 5 and c["eenter"] + c["eresume"] == c["eexit"] + c["aex"], c' "$T/counts"
+(cd "$F" && run --counts "$T/each" ./program >/dev/null)
+check "... a line for each program of each process, which counts nobody else's" python3 -c '
+import json, sys
+c = [json.loads(line) for line in open(sys.argv[1])]
+assert len({(x["pid"], x["program"]) for x in c}) == len(c), c
+assert sorted(x["eenter"] for x in c)[-1] > 40000 and sorted(x["eenter"] for x in c)[-2] < 100, c' "$T/each"
 run --strict --counts "$T/strict" "$F/bare" >/dev/null
 same "... --strict counts the same calls" "$(grep -o '"eexit":[0-9]*' "$T/strict")" '"eexit":2006'
 

@@ -65,7 +65,8 @@ static long dispatch_call(struct fgn_thread *t, ucontext_t *uc, long number, con
     case SYS_prctl:
         return fgn_own_filter(number, a);
     case SYS_exit_group:
-        fgn_count_all();
+        if (!t->sibling) /* what it counts is its parent's */
+            fgn_count_all();
         return FGN_PASS;
     default:
         return fgn_path_call(number, a);

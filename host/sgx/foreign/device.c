@@ -458,6 +458,16 @@ void fgn_renew_tables(void)
 
 /* --- counts ---------------------------------------------------------------------------------- */
 
+bool fgn_counts_inherited;
+
+void fgn_count_anew(void)
+{
+    fgn_counts_inherited = false;
+    memset(&finished, 0, sizeof(finished));
+    for (struct file *f = files; f != NULL; f = f->next)
+        f->dev->stats = (struct sgxsim_stats){.epc_pages = f->dev->stats.epc_pages};
+}
+
 void fgn_count_all(void)
 {
     struct sgxsim_stats sum = finished;

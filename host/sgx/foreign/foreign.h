@@ -96,8 +96,7 @@ int fgn_copy_in(void *to, uint64_t from, size_t size);
 int fgn_copy_out(uint64_t to, const void *from, size_t size);
 /* At most `size` - 1 characters and a zero; -EFAULT, -ENAMETOOLONG. */
 int fgn_copy_path(char *to, uint64_t from, size_t size);
-/* Sends the thread through a gate: its system call happens there, and it returns to where it was.
- */
+/* Sends the thread through a gate: its system call happens there, and it returns to its place. */
 bool fgn_pass(ucontext_t *uc);
 /* A program counter within a gate, as the program would see it. */
 uint64_t fgn_gate_outside(uint64_t rip);
@@ -129,7 +128,9 @@ long fgn_mmap(const long a[6]);
 long fgn_mprotect(const long a[6]);
 long fgn_munmap(const long a[6]);
 long fgn_mremap(const long a[6]);
-void fgn_count_all(void);    /* writes the counts */
+void fgn_count_all(void);  /* writes the counts */
+void fgn_count_anew(void); /* in the child of a fork: its parent counts what was before */
+extern bool fgn_counts_inherited;
 void fgn_renew_tables(void); /* in the child of a fork */
 
 /* path.c: files that are shown otherwise. */

@@ -250,7 +250,8 @@ long fgn_execve(struct fgn_thread *t, ucontext_t *uc, long number, const long a[
         *p++ = put_string(&room, line);
     fgn_unlock();
     *p = 0;
-    fgn_count_all();
+    if (!t->sibling)
+        fgn_count_all();
     if (t->to_be_traced)
         (void)fgn_raw4(SYS_ptrace, PTRACE_TRACEME, 0, 0, 0);
     t->to_be_traced = false;
