@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A volume under a program that only appends and syncs, killed at any moment (the enclave's loader, QEMU, the
 # supervisor, the broker that has its states), again and again: what was acknowledged is there the next time, in whichever
-# TEE. SHELTER_KILLS rounds, every sixth of them in a VM where there is a guest kernel; without it this test is skipped.
+# TEE. SHELTER_KILLS rounds, every sixth (SHELTER_KILLS_VM) in a VM where there is a guest kernel; without it this test is skipped.
 # `make soak-volumes` does 1,000. SHELTER_SEED: the same victims and moments again. SHELTER_KILLS_LOG: a file that gets a
 # line for each round, and why one counted nothing.
 #
@@ -49,7 +49,7 @@ is_open() { [ -n "$(who_has "$T/disk")" ]; }
 note() { echo "$(date +%H:%M:%S) $*" >>"$rounds"; }
 for ((i = 1; i <= kills; i++)); do
     tee=sgx-sim who=instance early= why=
-    [ $((i % 6)) -ne 0 ] || [ ! -f build/base/vmlinux ] || tee=tdx-sim
+    [ $((i % ${SHELTER_KILLS_VM:-6})) -ne 0 ] || [ ! -f build/base/vmlinux ] || tee=tdx-sim
     [ $((RANDOM % 8)) -ne 0 ] || early=$(fraction 3) # this one while it starts: opens, replays, asks the broker
     rm -f "$T/out"
     began=$SECONDS
