@@ -13,6 +13,9 @@
 #include "trusted/agent/state.h"
 
 #define ADVANCE_MS 5000u
+#ifndef BEGIN_MS
+#define BEGIN_MS 30000u /* nothing goes on before it, and a slow machine has much to do then */
+#endif
 #ifndef HELD_MS
 #define HELD_MS 2000u /* between two questions whether it is still held */
 #endif
@@ -252,7 +255,7 @@ int agent_volume_advance(struct agent *a, struct agent_volume *v, const struct v
     char asked[72], state[72];
     int rc = 0;
     format_state(state, to);
-    a->client.limit = agent_os_now_ms() + ADVANCE_MS;
+    a->client.limit = agent_os_now_ms() + (step == ANCHOR_BEGIN ? BEGIN_MS : ADVANCE_MS);
     /* Where an answer was lost the broker may be there already, and moves on from nowhere else. */
     memcpy(asked, v->asked, sizeof(asked));
     if (*asked && strcmp(asked, state))
