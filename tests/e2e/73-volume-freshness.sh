@@ -74,6 +74,9 @@ for m in strict session; do
     status "$m: and the file of before is still refused" 123 $(with $enclave "$D.old") $m
 done
 
+# --- a broker that takes the connection and says nothing: only who needs it waits ---
+stay_silent $enclave
+
 # --- a broker that is away ---
 stay_away $enclave $enclave
 

@@ -100,3 +100,33 @@ stay_away() {
         check "$m: what was acknowledged is there" test "$($(with "$2" "$T/$m.disk") $m 2>"$T/err")" -ge "$(acks "$T/$m.out")"
     done
 }
+# stay_silent TEE: what a program asks the agent, and the broker need not be asked for, waits for no broker; beside
+# it somebody waits for a resource.
+stay_silent() {
+    local worst
+    check "image: a shell" image shell session ":freshness=session" "/bin/busybox sh"
+    cat >"$T/asks" <<'END'
+echo ready
+/bin/busybox sleep 4
+/bin/busybox wget -q -O /dev/null http://127.0.0.1:8006/cdh/resource/volumes/none/none &
+for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
+    echo $i >>/data/asked
+    read -r before rest </proc/uptime
+    /bin/busybox wget -q -O /dev/null "http://127.0.0.1:8006/aa/evidence?runtime_data=x" || echo failed
+    read -r after rest </proc/uptime
+    echo "took $before $after"
+    /bin/busybox sleep 0.5
+done
+END
+    $(with "$1" "$T/session.disk") shell <"$T/asks" >"$T/asked" 2>"$T/err" &
+    writer=$!
+    check "it is ready" until_true 90 grep -q ready "$T/asked"
+    kill -STOP $broker
+    until_true 90 sh -c "[ \$(grep -c took '$T/asked') = 12 ]"
+    kill -CONT $broker
+    wait $writer
+    same "a silent broker: the API answers" "$(grep -c took "$T/asked") $(grep -c failed "$T/asked")" "12 0"
+    worst=$(awk '/took/ { n = ($3 - $2) * 100; if (n > worst) worst = n } END { print int(worst) }' "$T/asked")
+    check "... within a second or two (the longest: ${worst}0 ms)" test "${worst:-999}" -lt 250
+    check "... and the volume was kept meanwhile" grep -qE "does not have its newest state: .* in time" "$T/err"
+}

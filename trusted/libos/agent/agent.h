@@ -3,8 +3,8 @@
 // library are run, and what the rest of the LibOS calls.
 //
 // Crypto runs on a stack, an FS and a vector state of its own (enter.S), without the LibOS's lock,
-// one thread at a time; never inside a program's system call: on the boot thread before the
-// program's first instruction, or on a thread of the LibOS.
+// one thread at a time, and one more that waits for the broker; never inside a program's system
+// call: on the boot thread before the program's first instruction, or on a thread of the LibOS.
 #ifndef LIBOS_AGENT_H
 #define LIBOS_AGENT_H
 
@@ -14,10 +14,17 @@
 
 #include "trusted/libos/libos.h"
 
+/* Does it ask the broker, or nobody? A broker that is silent then keeps those waiting who ask it.
+ */
+enum agent_asks { AGENT_ASKS_NOBODY, AGENT_ASKS_BROKER, AGENT_ASKS };
 /* call.c: runs run(arg) so. With the lock held, which is given up meanwhile. Waits while another
  * thread is inside. The result of run; or -errno when it could not be run, having said why.
  * What is linked into the lazy part (module.mk) may be called by `run` alone. */
-long agent_call(long (*run)(void *arg), void *arg);
+long agent_call(enum agent_asks asks, long (*run)(void *arg), void *arg);
+/* Without the lock, around what waits for the network: others may be inside agent_call meanwhile,
+ * who ask nobody. True: the caller was inside, which agent_return is told. */
+bool agent_leave(void);
+void agent_return(bool inside);
 
 /* call.c: the lazy part is there from now on, or -errno, having said why. With the lock held. */
 int lazy_bring(void);

@@ -42,8 +42,44 @@ uint64_t agent_stop_signals(void)
            (SIG_BIT(SIGHUP) | SIG_BIT(SIGINT) | SIG_BIT(SIGQUIT) | SIG_BIT(SIGTERM));
 }
 
-static bool busy;
+/* Of a call of each kind: stack, above a page that is never there | state | struct agent_tcb. */
+static struct {
+    uint8_t *block;
+    bool used;
+} places[AGENT_ASKS];
+static bool running; /* somebody is inside, and does not wait for the network */
 static struct wait_queue idle = {.waiters = {&idle.waiters, &idle.waiters}};
+
+static void run_alone(const bool *besides)
+{
+    while (running || *besides)
+        wait_on(&idle, NO_DEADLINE);
+    running = true;
+}
+
+static void run_no_more(void)
+{
+    running = false;
+    wait_wake_all(&idle);
+}
+
+bool agent_leave(void)
+{
+    los_lock();
+    bool inside = running;
+    run_no_more();
+    los_unlock();
+    return inside;
+}
+
+void agent_return(bool inside)
+{
+    static const bool nobody;
+    los_lock();
+    if (inside)
+        run_alone(&nobody);
+    los_unlock();
+}
 
 int lazy_bring(void)
 {
@@ -58,33 +94,37 @@ int lazy_bring(void)
     return r;
 }
 
-long agent_call(long (*run)(void *arg), void *arg)
+/* Memory for calls of its kind; it stays. */
+static uint8_t *take_block(enum agent_asks asks, uint64_t pages)
 {
-    static uint8_t *block; /* stack, above a page that is never there | state | struct agent_tcb */
+    uint8_t **block = &places[asks].block;
+    if (!*block && !(*block = pages_guarded(pages)))
+        log_line("shelter: no memory for the agent");
+    return *block;
+}
+
+long agent_call(enum agent_asks asks, long (*run)(void *arg), void *arg)
+{
     uint64_t extra = page_up(port_info.xsave_size + 64 + sizeof(struct agent_tcb)) >> PAGE_SHIFT;
     uint64_t pages = STACK_PAGES + extra;
-    while (busy)
-        wait_on(&idle, NO_DEADLINE);
     int r = lazy_bring();
-    if (r)
-        return r;
-    if (!block && !(block = pages_guarded(pages))) {
-        log_line("shelter: no memory for the agent");
-        return -ENOMEM;
-    }
+    uint8_t *block = r ? NULL : take_block(asks, pages);
+    if (!block)
+        return r ? r : -ENOMEM;
     uint8_t *top = block + (STACK_PAGES << PAGE_SHIFT);
     struct agent_tcb *tcb =
         (struct agent_tcb *)(top + ((port_info.xsave_size + 63ul) & ~63ul)); /* behind the state */
     struct agent_frame frame = {(uint64_t)top, tcb, top, port_info.xfrm};
+    run_alone(&places[asks].used);
+    places[asks].used = true;
     tcb->self = tcb;
     if (port_random(&tcb->canary, sizeof(tcb->canary)))
         stop("the processor gives no random numbers");
-    busy = true;
     los_unlock();
     long result = agent_enter(&frame, run, arg);
     los_lock();
     memset(block, 0, pages << PAGE_SHIFT);
-    busy = false;
-    wait_wake_all(&idle);
+    places[asks].used = false;
+    run_no_more();
     return result;
 }

@@ -70,7 +70,7 @@ static void keep_identity(struct thread *t)
     for (;;) {
         while (clock_now() < due * MS)
             wait_on(&nobody, due * MS);
-        long signal = agent_call(keep_now, NULL);
+        long signal = agent_call(AGENT_ASKS_BROKER, keep_now, NULL);
         struct sig_item item = {.signo = (int)signal, .code = 0x80 /* SI_KERNEL */};
         if (signal > 0)
             sig_send_item(&first_process, NULL, &item);
@@ -83,7 +83,7 @@ int agent_keep_identity(void)
 {
     if (!present || clerk)
         return 0;
-    long r = agent_call(find_due, NULL);
+    long r = agent_call(AGENT_ASKS_NOBODY, find_due, NULL);
     if (r)
         return (int)r;
     wait_queue_init(&nobody);

@@ -73,6 +73,14 @@ static bool is_stopped(void)
     return set != 0;
 }
 
+static int wait_outside(struct port_wait *w, uint64_t deadline)
+{
+    bool inside = agent_leave();
+    int r = port_wait(self(), w, deadline);
+    agent_return(inside);
+    return r;
+}
+
 /* Until the handle is ready, as the host says. 0, -ETIMEDOUT, -EINTR, or what the host has against
  * it. */
 static int wait_handle(int32_t handle, uint16_t events, uint64_t deadline_ms)
@@ -85,7 +93,7 @@ static int wait_handle(int32_t handle, uint16_t events, uint64_t deadline_ms)
             return -EINTR;
         if (agent_os_now_ms() >= deadline_ms)
             return -ETIMEDOUT;
-        int r = port_wait(self(), &w, deadline);
+        int r = wait_outside(&w, deadline);
         if (r < 0 && r != -EINTR && r != -ETIMEDOUT)
             return claim_status(r);
         if (r == 0 && ask.ready)
@@ -97,7 +105,7 @@ void agent_os_sleep_ms(uint32_t ms)
 {
     uint64_t until = agent_os_now_ms() + ms;
     while (!is_stopped() && agent_os_now_ms() < until)
-        port_wait(self(), NULL, until * MS);
+        wait_outside(NULL, until * MS);
 }
 
 static int connect_one(const struct port_address *to, uint16_t port, uint64_t deadline_ms)
@@ -138,8 +146,11 @@ int agent_os_connect(const char *host, uint16_t port, uint64_t deadline_ms)
     ahead.at = ahead.size = 0;
     if (!settings.outside)
         return -ENETUNREACH;
-    if (!count)
+    if (!count) {
+        bool inside = agent_leave();
         count = claim_count(port_resolve(host, list, ADDRESSES_MAX), ADDRESSES_MAX);
+        agent_return(inside);
+    }
     int r = count < 0 ? (int)count : -ENOENT;
     for (long i = 0; i < count; i++) {
         r = connect_one(&list[i], port, deadline_ms);

@@ -89,7 +89,7 @@ int agent_before_program(int (*set_env)(void *env, const char *text), void *env)
     struct job j = {.set_env = set_env, .env = env};
     if (!settings.secrets.count && !settings.broker[0])
         return 0;
-    long r = agent_call(fetch_secrets, &j);
+    long r = agent_call(AGENT_ASKS_BROKER, fetch_secrets, &j);
     if (!r && (agent_keep_volumes() || agent_keep_identity()))
         log_line("shelter: no thread can be started for the volumes or the identity");
     else if (!r)
@@ -139,6 +139,6 @@ long agent_judge_attest(const struct sh_control_request *r, char *out, size_t si
     if (!r->size || r->size > AGENT_NONCE_MAX)
         return refuse_question(&q, -EINVAL, "a nonce has 1 to 64 bytes");
     out[0] = 0;
-    long n = agent_call(answer_question, &q);
+    long n = agent_call(AGENT_ASKS_NOBODY, answer_question, &q);
     return n < 0 && !out[0] ? refuse_question(&q, (int)n, "the agent cannot run") : n;
 }

@@ -2,8 +2,9 @@
 // CoCo's local API on the enclave's own loopback: never a socket of the host.
 //
 // The first connection to the port that finds nobody makes the listener and a thread of the LibOS
-// that serves it, one connection and one request at a time; before that nothing of it exists. The
-// program's own listener on the port comes first, always.
+// that serves it, one connection and one request at a time; before that nothing of it exists. What
+// the broker is asked for another thread answers, so that nobody else waits for it. The program's
+// own listener on the port comes first, always.
 #include <asm/poll.h>
 #include <linux/in.h>
 #include <linux/in6.h>
@@ -22,12 +23,20 @@ static struct sock *listeners[2]; /* of IPv4 and IPv6; NULL: none */
 static struct wait_queue changed; /* a listener came */
 static struct thread *server;
 
+/* Those whose request is for the broker, in a row. */
+static struct exchange *waiting;
+static uint32_t waiting_count;
+static struct wait_queue came;
+static struct thread *asker;
+
 /* ---- one connection ---- */
 
 struct exchange {
+    struct exchange *next;
     struct file *file;
     struct sock *sock;
     uint64_t until;
+    bool may_ask; /* the broker */
     struct agent_exchange x;
 };
 
@@ -66,6 +75,8 @@ static long answer_request(void *arg)
     struct agent *a = agent_state();
     if (!a)
         return -ENOMEM;
+    if (!e->may_ask && e->x.parsed > 0 && agent_asks_broker(e->x.request.path))
+        return 1;
     agent_exchange_answer(a, &e->x);
     return 0;
 }
@@ -77,6 +88,64 @@ static long wipe_exchange(void *arg)
     return 0;
 }
 
+static void end_exchange(struct exchange *e)
+{
+    file_put(e->file);
+    memset(e, 0, sizeof(*e));
+    los_free(e);
+}
+
+/* error: why there is no answer. */
+static void give_answer(struct exchange *e, long error)
+{
+    static const char none[] = "HTTP/1.1 503 Service Unavailable\r\n"
+                               "Content-Length: 0\r\nConnection: close\r\n\r\n";
+    long n = 1;
+    e->until = clock_now() + PATIENCE_NS; /* the broker may have taken its time */
+    if (error)
+        give_response(e, (struct sh_view){(const uint8_t *)none, sizeof(none) - 1});
+    while (!error && n > 0 && agent_exchange_rest(&e->x).size) {
+        n = give_response(e, agent_exchange_rest(&e->x));
+        e->x.sent += n > 0 ? (size_t)n : 0;
+    }
+    if (!error)
+        agent_call(AGENT_ASKS_NOBODY, wipe_exchange, e);
+    end_exchange(e);
+}
+
+static void serve_waiting(struct thread *t)
+{
+    for (;;) {
+        struct exchange *e = waiting;
+        if (!e) {
+            wait_on(&came, NO_DEADLINE);
+            continue;
+        }
+        waiting = e->next;
+        waiting_count--;
+        e->may_ask = true;
+        give_answer(e, agent_call(AGENT_ASKS_BROKER, answer_request, e));
+    }
+}
+
+static void hand_over(struct exchange *e)
+{
+    struct exchange **last = &waiting;
+    if (!asker) {
+        wait_queue_init(&came);
+        asker = thread_service(serve_waiting);
+    }
+    if (!asker || waiting_count == BACKLOG) {
+        give_answer(e, -EAGAIN);
+        return;
+    }
+    while (*last)
+        last = &(*last)->next;
+    *last = e;
+    waiting_count++;
+    wait_wake_all(&came);
+}
+
 static void run_exchange(struct exchange *e)
 {
     long n;
@@ -84,36 +153,31 @@ static void run_exchange(struct exchange *e)
     do {
         n = take_request(e);
     } while (n > 0 && !agent_exchange_take(&e->x, (size_t)n));
-    if (n <= 0)
-        return;
-    if (agent_call(answer_request, e)) { /* its code did not come */
-        static const char none[] = "HTTP/1.1 503 Service Unavailable\r\n"
-                                   "Content-Length: 0\r\nConnection: close\r\n\r\n";
-        give_response(e, (struct sh_view){(const uint8_t *)none, sizeof(none) - 1});
+    if (n <= 0) {
+        end_exchange(e);
         return;
     }
-    e->until = clock_now() + PATIENCE_NS; /* the broker may have taken its time */
-    while (agent_exchange_rest(&e->x).size &&
-           (n = give_response(e, agent_exchange_rest(&e->x))) > 0)
-        e->x.sent += (size_t)n;
-    agent_call(wipe_exchange, e);
+    n = agent_call(AGENT_ASKS_NOBODY, answer_request, e);
+    if (n > 0)
+        hand_over(e);
+    else
+        give_answer(e, n);
 }
 
 static void serve_one(struct sock *s)
 {
     struct exchange *e = los_alloc(sizeof(*e));
     struct file *f = sock_file(s, 0); /* takes the socket, also when it fails */
-    if (e && f) {
-        memset(e, 0, sizeof(*e));
-        e->file = f;
-        e->sock = s;
-        run_exchange(e);
+    if (!e || !f) {
+        if (f)
+            file_put(f);
+        los_free(e);
+        return;
     }
-    if (f)
-        file_put(f);
-    if (e)
-        memset(e, 0, sizeof(*e));
-    los_free(e);
+    memset(e, 0, sizeof(*e));
+    e->file = f;
+    e->sock = s;
+    run_exchange(e);
 }
 
 /* ---- the listener ---- */

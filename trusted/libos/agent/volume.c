@@ -117,7 +117,7 @@ static void tell_broker(struct kept *k)
     struct anchor_watch *w = &k->keeper.watch;
     w->wanted = false;
     k->step = w->closing ? ANCHOR_RELEASE : ANCHOR_ADVANCE;
-    int r = (int)agent_call(ask_now, k);
+    int r = (int)agent_call(AGENT_ASKS_BROKER, ask_now, k);
     uint64_t now = clock_now() / MS;
     tell_news(k, r ? anchor_failed(w, r, now) : anchor_heard(w, &k->state, now));
     if (!r && k->step == ANCHOR_RELEASE)
