@@ -248,10 +248,61 @@ static void cached(void)
     close(fd);
 }
 
+/* Several mappings of one page: whoever writes to it, all see it but private pages that were
+ * written. */
+static void one_file(void)
+{
+    int fd = memfd_create("f", 0);
+    ftruncate(fd, PAGE);
+    volatile char *shared = mmap(0, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    volatile char *seen[3];
+    shared[5] = 1;
+    for (int i = 0; i < 3; i++) /* read only, to be written, read only and written by a child */
+        seen[i] = mmap(0, PAGE, i == 1 ? PROT_READ | PROT_WRITE : PROT_READ, MAP_PRIVATE, fd, 0);
+    for (int step = 0; step < 8; step++) {
+        if (step == 3)
+            seen[1][5] = 100;
+        if (step % 2)
+            shared[5]++;
+        else if (!fork())
+            _exit(++shared[5] == 0);
+        else
+            wait(NULL);
+        for (int i = 0; i < 3; i++)
+            say("mmap", seen[i][5], "private %d follows a store to shared, step %d", i, step);
+    }
+}
+
+/* What a mapping holds is not lost when its rights change, and stays nowhere when it moves. */
+static void kept(void)
+{
+    int all = PROT_READ | PROT_WRITE;
+    char *p = mmap(0, 2 * PAGE, all, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    char *q = mmap(0, 2 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    static const int prots[] = {PROT_READ, PROT_NONE, PROT_WRITE, PROT_READ | PROT_EXEC, PROT_READ};
+    p[5] = 1;
+    for (int i = 0; i < COUNT(prots); i++) {
+        say("mprotect", sys(mprotect, p, 2 * PAGE, prots[i]), "shared and nobody else's: %d", i);
+        say("mprotect", prots[i] ? p[5] : 0, "shared and nobody else's: what is there, %d", i);
+    }
+    sys(mprotect, p, 2 * PAGE, all);
+    say("mremap", sys(mremap, p, 2 * PAGE, 2 * PAGE, 7, q) == (long)q, "shared, DONTUNMAP");
+    munmap(p, 2 * PAGE);
+    p = mmap(p, 2 * PAGE, all, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    say("mremap", p[5], "shared, DONTUNMAP: what is mapped there later");
+    p[5] = 9;
+    say("mremap", q[5], "shared, DONTUNMAP: what moved");
+    p = mmap(0, 3 * PAGE, all, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    say("mremap", address_only(sys(mremap, p + PAGE, PAGE, PAGE, 5, 0)), "DONTUNMAP of the middle");
+    say("mremap", address_only(sys(mremap, p, 3 * PAGE, 8 * PAGE, 1, 0)), "... which stays one");
+}
+
 int main(void)
 {
     facts_begin();
     sealing();
+    one_file();
+    kept();
     cached();
     as_somebody("root", 0, 1 << 26);
     as_somebody("user", 1000, 1 << 26);

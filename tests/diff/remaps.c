@@ -15,6 +15,23 @@
 static uint64_t state;
 static char *arena;
 static int file, scratch, file_pages = FILE_PAGES;
+static uint64_t
+    story[PAGES]; /* pages with the same one are surely of one mapping, here and there */
+
+static void tell(int at, int count, uint64_t what, bool begins)
+{
+    for (int i = at; i < at + count && i < PAGES; i++)
+        story[i] = begins ? what : story[i] * 0x100000001b3ull + what;
+}
+
+static bool is_one(int at, int count)
+{
+    for (int i = at; i < at + count && i < PAGES; i++) {
+        if (story[i] != story[at])
+            return false;
+    }
+    return true;
+}
 
 static uint32_t roll(uint32_t below)
 {
@@ -68,10 +85,13 @@ static long in_child(int page, bool store, unsigned char c)
 
 static int some_prot(void)
 {
-    static const int prots[] = {PROT_READ | PROT_WRITE, PROT_READ | PROT_WRITE, PROT_READ,
-        PROT_NONE,
-                                PROT_WRITE, PROT_READ | PROT_EXEC,
-                                    PROT_READ | PROT_WRITE | PROT_EXEC};
+    static const int prots[] = {PROT_READ | PROT_WRITE,
+                                PROT_READ | PROT_WRITE,
+                                PROT_READ,
+                                PROT_NONE,
+                                PROT_WRITE,
+                                PROT_READ | PROT_EXEC,
+                                PROT_READ | PROT_WRITE | PROT_EXEC};
     return prots[roll(COUNT(prots))];
 }
 
@@ -82,9 +102,11 @@ static void ask_map(long n, int at, int count)
     long offset = (long)roll(FILE_PAGES + 4) * PAGE;
     int flags = shared | how | (of_file ? 0 : MAP_ANONYMOUS);
     long r = sys(mmap, arena + at * PAGE, (long)count * PAGE, prot, flags, of_file ? file : -1,
-        of_file ? offset : 0);
-    say("mmap", address_only(r), "%ld: %d pages at %d, prot %d, flags %x, offset %ld", n, count,
-        at, prot, flags, offset / PAGE);
+                 of_file ? offset : 0);
+    if (!address_only(r))
+        tell(at, count, 2 * n + 1, true);
+    say("mmap", address_only(r), "%ld: %d pages at %d, prot %d, flags %x, offset %ld", n, count, at,
+        prot, flags, offset / PAGE);
 }
 
 static void ask_move(long n, int at, int count)
@@ -92,10 +114,14 @@ static void ask_move(long n, int at, int count)
     int to = (int)roll(PAGES - 1), size = 1 + (int)roll(8), way = (int)roll(8);
     size = size > PAGES - to ? PAGES - to : size;
     int old = roll(6) ? count : 0;
-    if (way < 3) { /* in its place, if it can be */
+    if (!is_one(at, count))
+        old = old ? 1 : 0; /* whether two mappings are one again is nothing that is promised */
+    if (way < 3) {         /* in its place, if it can be */
         if (size > PAGES - at)
             size = PAGES - at;
         long r = sys(mremap, arena + at * PAGE, (long)old * PAGE, (long)size * PAGE, 0, 0);
+        if (!address_only(r))
+            tell(at, size > old ? size : old, 2 * n + 1, true);
         say("mremap", address_only(r), "%ld: %d pages at %d to %d", n, old, at, size);
     } else if (way < 7) {
         old = old ? old : 1;
@@ -105,24 +131,27 @@ static void ask_move(long n, int at, int count)
         else if (size == old) /* the newest kernels move several mappings at once */
             old++;
         long r = sys(mremap, arena + at * PAGE, (long)old * PAGE,
-            (long)(way == 6 ? old : size) * PAGE, flags, arena + to * PAGE);
+                     (long)(way == 6 ? old : size) * PAGE, flags, arena + to * PAGE);
+        tell(at, old > size ? old : size, 2 * n, false); /* a failed one may have taken a part */
+        tell(to, size, 2 * n + 1, !address_only(r));
         say("mremap", address_only(r), "%ld: %d pages at %d to %d at %d, flags %x", n, old, at,
             way == 6 ? old : size, to, flags);
     } else { /* anywhere: then it goes */
         long r = sys(mremap, arena + at * PAGE, (long)old * PAGE, (long)(size + 8) * PAGE,
-            MREMAP_MAYMOVE, 0);
+                     MREMAP_MAYMOVE, 0);
         say("mremap", address_only(r), "%ld: %d pages at %d to %d anywhere", n, old, at, size + 8);
-        if (r > 0)
+        if (r > 0) {
             munmap((void *)r, (size_t)(size + 8) * PAGE);
+            tell(at, count, 2 * n + 1, true);
+        }
     }
 }
 
 static void ask(long n)
 {
-    static const int advices[] = {MADV_DONTNEED, MADV_NORMAL, MADV_WILLNEED, MADV_REMOVE,
-         MADV_DOFORK, 99,
-                                  MADV_POPULATE_READ, MADV_POPULATE_WRITE, MADV_WIPEONFORK,
-                                      MADV_KEEPONFORK, MADV_COLD};
+    static const int advices[] = {
+        MADV_DONTNEED,      MADV_NORMAL,         MADV_WILLNEED,   MADV_REMOVE,     MADV_DOFORK, 99,
+        MADV_POPULATE_READ, MADV_POPULATE_WRITE, MADV_WIPEONFORK, MADV_KEEPONFORK, MADV_COLD};
     int at = (int)roll(PAGES), count = 1 + (int)roll(6), k = (int)roll(20);
     int prot, a;
     count = count > PAGES - at ? PAGES - at : count;
@@ -131,11 +160,13 @@ static void ask(long n)
         ask_map(n, at, count);
         break;
     case 5:
-        say("munmap", sys(munmap, arena + at * PAGE, (long)count * PAGE), "%ld: %d at %d", n,
-            count, at);
+        tell(at, count, 2 * n + 1, true);
+        say("munmap", sys(munmap, arena + at * PAGE, (long)count * PAGE), "%ld: %d at %d", n, count,
+            at);
         break;
     case 6 ... 8:
         prot = some_prot();
+        tell(at, count, 2 * n, false);
         say("mprotect", sys(mprotect, arena + at * PAGE, (long)count * PAGE, prot),
             "%ld: %d at %d: %d", n, count, at, prot);
         break;
@@ -144,6 +175,7 @@ static void ask(long n)
         break;
     case 12:
         a = advices[roll(COUNT(advices))];
+        tell(at, count, 2 * n, false);
         say("madvise", sys(madvise, arena + at * PAGE, (long)count * PAGE, a), "%ld: %d at %d: %d",
             n, count, at, a);
         break;
@@ -163,8 +195,9 @@ static void ask(long n)
             "%ld: %d at %d", n, count, at);
         break;
     case 16:
-        say("fallocate", sys(fallocate, file, 3, (long)roll(FILE_PAGES) * PAGE,
-            (long)(1 + roll(3)) * PAGE), "%ld: a hole", n);
+        say("fallocate",
+            sys(fallocate, file, 3, (long)roll(FILE_PAGES) * PAGE, (long)(1 + roll(3)) * PAGE),
+            "%ld: a hole", n);
         break;
     case 17:
         say("fork", in_child(at, false, (unsigned char)n), "%ld: a child at %d", n, at);

@@ -241,7 +241,7 @@ long sys_mprotect(uint64_t addr, uint64_t size, int prot)
         if (area->shared && (prot & PROT_WRITE) && !area->write_ok)
             return -EACCES;
         if (area->shared)
-            area_clear(area); /* they come back with the new rights */
+            area_clear(area, false); /* they come back with the new rights */
         area->prot = prot;
         r = page_protect(area->start, area->end, prot);
         if (r)
@@ -330,10 +330,12 @@ static long grow_or_move(struct area *a, uint64_t addr, uint64_t old, uint64_t s
     r = page_move(addr, (uint64_t)moved, old);
     if (r)
         return r;
-    if (keep) /* what was there has gone: zeros, or the file's again */
-        page_remove(addr, addr + old);
-    else if (old)
+    if (keep) { /* what was there has gone: zeros, or the file's again */
+        area_clear(area_find(addr), false);
+        area_merge(addr, addr + old);
+    } else if (old) {
         mm_unmap(addr, old);
+    }
     return moved;
 }
 

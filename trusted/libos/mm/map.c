@@ -141,11 +141,11 @@ int mm_unsealed(uint64_t start, uint64_t end)
 }
 
 /* All its pages go; a file's own may live on. */
-void area_clear(struct area *a)
+void area_clear(struct area *a, bool goes)
 {
     for (uint64_t at = a->start; a->shared && (at = page_next_leaf(a->space, at, a->end)) < a->end;
          at += PAGE_SIZE)
-        object_unmap(a, at);
+        object_unmap(a, at, goes);
     page_remove(a->start, a->end);
 }
 
@@ -163,7 +163,7 @@ int mm_unmap(uint64_t addr, uint64_t size)
     if (r)
         return r;
     for (size_t i = area_index(addr); i < space()->count && space()->areas[i]->start < end; i++)
-        area_clear(space()->areas[i]);
+        area_clear(space()->areas[i], true);
     area_drop(addr, end);
     return 0;
 }

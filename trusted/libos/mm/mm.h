@@ -181,8 +181,10 @@ void **page_aside(struct space *s, uint64_t addr); /* where its content is kept;
 void page_aside_drop(struct space *s, uint64_t addr);
 void page_aside_end(struct leaf *leaf); /* if nothing of it lies aside: there is no other now */
 int page_populate(struct area *a, uint64_t addr, uint64_t count); /* count pages, where missing */
-int page_fill(uint64_t addr, const void *page, int prot);         /* one, where there is none */
-int page_protect(uint64_t start, uint64_t end, int prot);         /* those that are there */
+/* The content of a private page that follows its file. 0, -EIO, -ENOMEM, -EAGAIN: alone. */
+int page_from_file(struct area *a, uint64_t addr, void *page);
+int page_fill(uint64_t addr, const void *page, int prot); /* one, where there is none */
+int page_protect(uint64_t start, uint64_t end, int prot); /* those that are there */
 int page_own(struct area *a, uint64_t addr); /* may be written from now on, if the area may */
 void page_remove(uint64_t start, uint64_t end);
 uint8_t page_private_state(const struct area *a); /* of a new page of its file */
@@ -203,8 +205,11 @@ static inline bool object_is_mapped(const void *page)
 }
 bool object_is_at(const struct area *a, uint64_t addr);    /* is a's page there the frame? */
 int object_map(struct area *a, uint64_t addr, bool write); /* 0, -EIO behind the end, -ENOMEM */
-void object_unmap(struct area *a, uint64_t addr);          /* a's page there; it may live on */
-int object_home(struct inode *i, uint64_t index);          /* takes it back from its address */
+/* a's page there; it may live on, unless the area goes and nobody else has the file. */
+void object_unmap(struct area *a, uint64_t addr, bool goes);
+/* A private copy of the page will follow it: its next store faults. 0, -EAGAIN: alone. */
+int object_follow(struct inode *i, uint64_t index);
+int object_home(struct inode *i, uint64_t index); /* takes it back from its address */
 /* The page will be written by the LibOS; then it was. Between them nothing may fault. */
 int object_begin_write(struct inode *i, uint64_t index);
 void object_end_write(struct inode *i, uint64_t index);
@@ -306,7 +311,8 @@ struct map_request {
 };
 int64_t mm_map(const struct map_request *r); /* the address or -errno */
 int mm_unmap(uint64_t addr, uint64_t size);
-void area_clear(struct area *a); /* its pages go; a file's own may live on */
+void area_clear(struct area *a,
+                bool goes); /* its pages go; a file's own live on, see object_unmap */
 
 /* ---- mm/other.c: the memory of any space, by the LibOS. Do not wait. 0, -EFAULT, -ENOMEM; what
  * stands before a page that is not there has been moved. ---- */

@@ -48,6 +48,24 @@ static bool drop_clean(struct inode *i, uint64_t index, bool only_look)
     return false;
 }
 
+int object_follow(struct inode *i, uint64_t index)
+{
+    uint64_t addr = (uint64_t)radix_get(&i->pages, index);
+    if (!object_is_mapped((void *)addr))
+        return 0;
+    if (los_is_shared())
+        return -EAGAIN;
+    list_for(it, &i->maps)
+    {
+        const struct area *a = container_of(it, struct area, mapped);
+        uint8_t state = page_state_of(a->space, addr);
+        if (a->shared && address_in(a, index) == addr && (state & PAGE_OBJECT))
+            page_state_set(a->space, addr, 1, state & (uint8_t)~PORT_W);
+    }
+    int rights = frame_rights(addr);
+    return rights & PORT_W ? frame_protect(addr, 1, rights & ~PORT_W) : 0;
+}
+
 /* Nobody has the page at this address any more. True if somebody had. */
 static bool forget_at(struct inode *i, uint64_t index, uint64_t addr)
 {
@@ -153,7 +171,7 @@ static bool mapped_elsewhere(struct inode *i, uint64_t index, uint64_t addr)
     return false;
 }
 
-void object_unmap(struct area *a, uint64_t addr)
+void object_unmap(struct area *a, uint64_t addr, bool goes)
 {
     struct inode *i = a->file->inode;
     uint64_t index = (a->offset + (addr - a->start)) >> PAGE_SHIFT;
@@ -163,7 +181,7 @@ void object_unmap(struct area *a, uint64_t addr)
     if (mapped_elsewhere(i, index, addr))
         return;
     /* Nobody will ever read it again: no name, no other open file, no other mapping. */
-    bool last = !i->nlink && i->refs == 1 && a->file->refs == 1;
+    bool last = goes && !i->nlink && i->refs == 1 && a->file->refs == 1;
     if (last || object_home(i, index)) {
         void **slot = radix_slot(&i->pages, index);
         if (!last)

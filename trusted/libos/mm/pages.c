@@ -150,6 +150,17 @@ uint8_t page_private_state(const struct area *a)
     return (uint8_t)(PAGE_THERE | (prot & ~PORT_W) | PAGE_CLEAN);
 }
 
+int page_from_file(struct area *a, uint64_t addr, void *page)
+{
+    uint64_t offset = a->offset + (addr - a->start);
+    int r = object_follow(a->file->inode, offset >> PAGE_SHIFT);
+    if (!r)
+        r = file_read_page(a->file, offset, page);
+    if (!r)
+        sites_patch(a, addr, page);
+    return r;
+}
+
 /* Copies pages of the area's file in; a page wholly behind the file's end is -EIO if it is the
  * first, else it is left out. */
 static int add_from_file(struct area *a, uint64_t addr, uint64_t count)
@@ -160,15 +171,12 @@ static int add_from_file(struct area *a, uint64_t addr, uint64_t count)
     int r = page_state_set(space(), addr, count, 0);
     for (; !r && n < count; n++) {
         buf[n] = page_alloc();
-        r = buf[n]
-                ? file_read_page(a->file, a->offset + (addr - a->start) + (n << PAGE_SHIFT), buf[n])
-                : -ENOMEM;
+        r = buf[n] ? page_from_file(a, addr + (n << PAGE_SHIFT), buf[n]) : -ENOMEM;
         if (r) {
             if (buf[n])
                 page_free(buf[n]);
             break;
         }
-        sites_patch(a, addr + (n << PAGE_SHIFT), buf[n]);
     }
     if (n) {
         r = frame_fill(addr, (const void *const *)buf, n, state & RIGHTS, space()->id);

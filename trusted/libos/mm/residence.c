@@ -244,9 +244,7 @@ static int fill_shared(struct area *a, uint64_t addr)
 static int fill_private(struct space *s, struct area *a, uint64_t addr, void *page)
 {
     uint8_t state = a->file ? page_private_state(a) : (uint8_t)(PAGE_THERE | page_rights(a->prot));
-    int found = a->file ? file_read_page(a->file, a->offset + (addr - a->start), page) : 0;
-    if (a->file && !found)
-        sites_patch(a, addr, page);
+    int found = a->file ? page_from_file(a, addr, page) : 0;
     int r = residence_evict(s->family, addr);
     if (r || frame_rights(addr) < 0)
         return r;
@@ -291,10 +289,8 @@ static void share_page(struct space *s, struct area *a, uint64_t addr)
         return;
     }
     void *page = page_alloc();
-    if (page && !file_read_page(a->file, a->offset + (addr - a->start), page)) {
-        sites_patch(a, addr, page);
+    if (page && !page_from_file(a, addr, page))
         share_equal(s, addr, page, state);
-    }
     if (page)
         page_free(page);
 }

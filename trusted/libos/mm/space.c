@@ -306,7 +306,7 @@ static void clear_space(struct space *s)
              at += PAGE_SIZE) {
             uint8_t state = page_state_of(s, at);
             if (state & PAGE_OBJECT) {
-                object_unmap(a, at);
+                object_unmap(a, at, true);
             } else if (state && s->family->count > 1) {
                 page_drop(s, at, &gone);
             } else if (state) {
