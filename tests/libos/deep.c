@@ -19,12 +19,13 @@ static void say(const char *what, long r)
 
 static void tree(void)
 {
-    long r = chdir("/tmp") | mkdir("up", 0777) | chdir("up");
+    int here = open(".", O_PATH);
+    long r = mkdir("up", 0777) | chdir("up");
     for (int i = 0; !r && i < LEVELS; i++)
         r = mkdir("d", 0777) | chdir("d");
     say("a deep tree", r);
     say("a file at its end", mknod("leaf", S_IFREG | 0600, 0));
-    say("renamed", chdir("/tmp") | rename("up", "final"));
+    say("renamed", fchdir(here) | rename("up", "final"));
     say("renamed into itself", rename("final", "final/d/d/d"));
     r = chdir("final");
     for (int i = 0; !r && i < LEVELS; i++)
@@ -33,6 +34,7 @@ static void tree(void)
     for (int i = 0; !r && i < LEVELS; i++)
         r = chdir("..") | rmdir("d");
     say("taken down", r | chdir("..") | rmdir("final"));
+    close(here);
 }
 
 static void links(int count)
@@ -119,9 +121,11 @@ static void messages(int flags)
     close(s[1]);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     setvbuf(stdout, NULL, _IONBF, 0);
+    if (argc < 2 || chdir(argv[1]))
+        return 2;
     tree();
     links(39);
     links(41);

@@ -112,6 +112,9 @@ struct thread {
     void (*fast_cpuid)(void);         /* los_fast_cpuid */
 
     struct trap trap;
+    struct regs
+        stuck_regs; /* at the last page fault; its address, and how many in a row had these */
+    uint64_t stuck_addr, stuck_count;
     void *port;          /* the port's own */
     struct stats *stats; /* where it counts; NULL: in `stats` itself */
     struct process *process;

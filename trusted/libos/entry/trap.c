@@ -155,11 +155,30 @@ static void system_call(struct thread *t)
         usage_end(t, began, weight);
 }
 
+/* An instruction that needs a file's page at two of its addresses would fault for ever: each takes
+ * it away from the other. The most that one needs otherwise are some forty pages. */
+#define STUCK_COUNT 256u
+static void end_stuck(struct thread *t)
+{
+    bool same = !memcmp(&t->stuck_regs, &t->regs, sizeof(t->regs));
+    t->stuck_count = same ? t->stuck_count + (t->stuck_addr != t->trap.addr) : 0;
+    t->stuck_addr = t->trap.addr;
+    t->stuck_regs = t->regs;
+    if (t->stuck_count < STUCK_COUNT)
+        return;
+    log_line(
+        "shelter: one instruction of the program needs a page of a file at two addresses, which"
+        " no enclave has at once; it is ended");
+    los_upgrade();
+    process_exit(SIGBUS);
+}
+
 static void page_fault(struct thread *t)
 {
     int access = t->trap.error & PF_FETCH ? PORT_X : t->trap.error & PF_WRITE ? PORT_W : PORT_R;
     struct mm_fault f = {SIGSEGV, CODE_KERNEL};
     stats_count(page_faults);
+    end_stuck(t);
     if (t->trap.addr < port_info.user_start || t->trap.addr >= port_info.user_end)
         f.code = 1; /* SEGV_MAPERR */
     else if (mm_fault(t->trap.addr, access, &f) == 0)
