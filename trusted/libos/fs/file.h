@@ -34,6 +34,7 @@
 struct dentry;
 struct file;
 struct inode;
+struct text;
 
 struct time {
     int64_t s;
@@ -115,6 +116,7 @@ struct file_ops {
     uint32_t (*poll)(struct file *f); /* POLL* now */
     long (*ioctl)(struct file *f, uint64_t request, uint64_t arg);
     void (*release)(struct file *f); /* nobody refers to it any more; frees f->data */
+    void (*tell)(const struct file *f, struct text *t); /* for /proc/PID/fdinfo; alone */
     /* What others see of its end, with the big lock shared; release comes later. False: it did
      * nothing. */
     bool (*leave)(struct file *f);
@@ -133,8 +135,8 @@ struct inode {
     uint64_t ino;
     uint32_t mode, uid, gid, nlink, rdev;
     uint64_t size;
-    struct time atime, mtime, ctime;
-    struct lock lock; /* RANK_INODE: of the times */
+    struct time atime, mtime, ctime, btime; /* btime: of files in memory */
+    struct lock lock;                       /* RANK_INODE: of the times */
     /* image */
     bool magic; /* a link that stands for what it names (/proc/PID/exe), however it is named */
     bool has_lower;
@@ -233,6 +235,7 @@ bool inode_is_fixed(const struct inode *i);
 /* 0, -EACCES, or -EROFS: files, folders and links of what is fixed are not written. */
 int inode_judge(const struct inode *i, int mask);
 void inode_touch(struct inode *i, bool content);      /* ctime, and mtime */
+uint64_t device_of(const struct inode *i);            /* st_dev */
 void inode_times(struct inode *i, struct time to[3]); /* atime, mtime, ctime */
 /* The real time, as the host says it. */
 struct time time_now(void);

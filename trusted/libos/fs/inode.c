@@ -78,7 +78,7 @@ struct inode *inode_new(enum fs_kind fs, uint32_t mode)
     i->ino = file_id_next();
     i->uid = current()->fsuid;
     i->gid = current()->fsgid;
-    i->atime = i->mtime = i->ctime = time_now();
+    i->btime = i->atime = i->mtime = i->ctime = time_now();
     return i;
 }
 

@@ -7,6 +7,7 @@
 
 #define RW_MAX 0x7ffff000u
 #define IOV_MAX 1024u
+#define ADDRESS_END 0x7ffffffff000ul /* of any program, for Linux */
 
 /* Alone, where the file's kind wants it. True: at the file's own offset, whose turn is taken. */
 static bool begin_move(struct file *f, const uint64_t *offset)
@@ -124,14 +125,17 @@ int iov_read(uint64_t addr, uint64_t count, struct io_vec *vec, struct io *io)
         return -EINVAL;
     int r = user_read(vec, addr, count * sizeof(*vec));
     *io = (struct io){.vec = vec};
+    int bad = 0;
     for (uint64_t i = 0; !r && i < count; i++) {
         if ((int64_t)vec[i].size < 0)
             return -EINVAL;
+        if (vec[i].addr > ADDRESS_END - vec[i].size) /* nothing of it is moved */
+            bad = -EFAULT;
         if (vec[i].size > RW_MAX - io->left)
             vec[i].size = RW_MAX - io->left;
         io->left += vec[i].size;
     }
-    return r;
+    return r ? r : bad;
 }
 
 static long transfer_vector(int fd, uint64_t iov, uint64_t count, const int64_t *offset, bool write)
@@ -145,6 +149,8 @@ static long transfer_vector(int fd, uint64_t iov, uint64_t count, const int64_t 
         return -ESPIPE;
     if (!(write ? file_can_write(f) : file_can_read(f)))
         return -EBADF;
+    if (!(write ? f->ops->write != NULL : f->ops->read || (f->inode && !f->ops->stream)))
+        return -EINVAL;
     struct io_vec few[8], *vec = few;
     if (count > ARRAY_COUNT(few) && count <= IOV_MAX && !(vec = los_alloc(count * sizeof(*vec))))
         return -ENOMEM;
@@ -152,8 +158,7 @@ static long transfer_vector(int fd, uint64_t iov, uint64_t count, const int64_t 
     struct io io;
     long r = iov_read(iov, count, vec, &io);
     uint64_t at = offset ? (uint64_t)*offset : 0;
-    bool can = write ? f->ops->write != NULL : f->ops->read || (f->inode && !f->ops->stream);
-    if (!r && !io.left && can) /* nothing to do is done */
+    if (!r && !io.left) /* nothing to do is done */
         ;
     else if (!r && offset)
         r = write ? file_write(f, &io, &at) : file_read(f, &io, &at);
@@ -188,50 +193,64 @@ long sys_pwritev(int fd, uint64_t iov, uint64_t count, int64_t offset)
 /* Of RWF_*: what is done anyway (memory needs no sync); behind the end (RWF_APPEND). */
 #define RWF_EASY 7u
 #define RWF_SYNCS 6u /* RWF_DSYNC, RWF_SYNC */
-#define RWF_READ (RWF_EASY | 16 | 32)
-#define RWF_WRITE (RWF_EASY | 16)
+#define RWF_NOWAIT_BIT 8u
 #define RWF_APPEND_BIT 16u
+#define RWF_NOAPPEND_BIT 32u
 
-long sys_preadv2(int fd, uint64_t iov, uint64_t count, int64_t offset, int64_t offset_high,
-                 uint32_t flags)
+/* Without moving the file's own offset, unless that is used. */
+static long append_vector(struct file *f, int fd, uint64_t iov, uint64_t count, bool moves)
 {
-    struct file *f = fd_file(fd);
-    bool plain = f && f->ops == &regular_ops;
-    if (flags & ~(plain ? RWF_READ : RWF_EASY))
-        return -EOPNOTSUPP;
-    return transfer_vector(fd, iov, count, offset == -1 ? NULL : &offset, false);
+    bool own = turn_take(&f->inode->writing);
+    int64_t end = (int64_t)f->inode->size;
+    long r = transfer_vector(fd, iov, count, &end, true);
+    if (r > 0 && moves)
+        f->offset = (uint64_t)(end + r);
+    if (own)
+        turn_give(&f->inode->writing);
+    return r;
 }
 
-long sys_pwritev2(int fd, uint64_t iov, uint64_t count, int64_t offset, int64_t offset_high,
-                  uint32_t flags)
+static long transfer_flagged(int fd, uint64_t iov, uint64_t count, const int64_t *offset,
+                             uint32_t flags, bool write)
 {
-    if (flags & RWF_APPEND_BIT)
+    if (flags & (RWF_APPEND_BIT | RWF_NOWAIT_BIT))
         call_alone();
     struct file *f = fd_file(fd);
-    bool plain = f && f->ops == &regular_ops;
-    if (flags & ~(plain ? RWF_WRITE : RWF_EASY))
-        return -EOPNOTSUPP;
-    if (!f)
+    if (!f || !(write ? file_can_write(f) : file_can_read(f)))
         return -EBADF;
+    uint32_t known = RWF_EASY;
+    if (f->ops == &regular_ops)
+        known |= RWF_APPEND_BIT | (write ? 0 : RWF_NOAPPEND_BIT);
+    else if (f->ops->stream || (f->inode && (f->inode->mode & S_IFMT) == S_IFCHR))
+        known |= RWF_NOWAIT_BIT;
+    if (flags & ~known)
+        return f->ops->read || f->ops->write || !f->ops->stream ? -EOPNOTSUPP : -EINVAL;
+    offset = *offset == -1 ? NULL : offset;
     file_get(f);
-    long r;
-    if (flags & RWF_APPEND_BIT) { /* without moving the file's own offset, unless that is used */
-        bool own = turn_take(&f->inode->writing);
-        int64_t end = (int64_t)f->inode->size;
-        r = transfer_vector(fd, iov, count, &end, true);
-        if (r > 0 && offset == -1)
-            f->offset = (uint64_t)(end + r);
-        if (own)
-            turn_give(&f->inode->writing);
-    } else {
-        r = transfer_vector(fd, iov, count, offset == -1 ? NULL : &offset, true);
-    }
-    if (r > 0 && (flags & RWF_SYNCS)) {
+    uint32_t kept = f->flags & O_NONBLOCK;
+    f->flags |= flags & RWF_NOWAIT_BIT ? O_NONBLOCK : 0;
+    long r = write && (flags & RWF_APPEND_BIT) ? append_vector(f, fd, iov, count, !offset)
+                                               : transfer_vector(fd, iov, count, offset, write);
+    if (flags & RWF_NOWAIT_BIT)
+        f->flags = (f->flags & ~(uint32_t)O_NONBLOCK) | kept;
+    if (write && r > 0 && (flags & RWF_SYNCS)) {
         call_alone();
         r = sync_written(f, r);
     }
     file_put(f);
     return r;
+}
+
+long sys_preadv2(int fd, uint64_t iov, uint64_t count, int64_t offset, int64_t offset_high,
+                 uint32_t flags)
+{
+    return transfer_flagged(fd, iov, count, &offset, flags, false);
+}
+
+long sys_pwritev2(int fd, uint64_t iov, uint64_t count, int64_t offset, int64_t offset_high,
+                  uint32_t flags)
+{
+    return transfer_flagged(fd, iov, count, &offset, flags, true);
 }
 
 #define SEEK_SET_ 0

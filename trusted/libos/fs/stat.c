@@ -24,7 +24,7 @@ static struct inode nameless_inode(const struct file *f)
     return i;
 }
 
-static uint64_t device_of(const struct inode *i)
+uint64_t device_of(const struct inode *i)
 {
     return i->fs == FS_PROC   ? DEVICE + 1
            : i->mount         ? DEVICE + (i->mount->live ? 32 : 2) + i->mount->number
@@ -66,7 +66,7 @@ static int put_statx(uint64_t to, struct inode *i)
         .tv_sec = (t).s, .tv_nsec = (t).ns                                                         \
     }
     struct statx s = {
-        .stx_mask = STATX_BASIC_STATS,
+        .stx_mask = STATX_BASIC_STATS | (i->fs == FS_TMP ? STATX_BTIME : 0),
         .stx_blksize = PAGE_SIZE,
         .stx_nlink = i->nlink,
         .stx_uid = i->uid,
@@ -77,6 +77,8 @@ static int put_statx(uint64_t to, struct inode *i)
         .stx_blocks = data_blocks(i),
         .stx_atime = STAMP(t[0]),
         .stx_ctime = STAMP(t[2]),
+        .stx_btime =
+            i->fs == FS_TMP ? (struct statx_timestamp)STAMP(i->btime) : (struct statx_timestamp){0},
         .stx_mtime = STAMP(t[1]),
         .stx_rdev_major = i->rdev >> 8 & 0xfff,
         .stx_rdev_minor = (i->rdev & 0xff) | (i->rdev >> 12 & 0xfff00),
