@@ -5,6 +5,8 @@
 #include <arpa/inet.h>
 #include <mqueue.h>
 #include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
@@ -13,6 +15,7 @@
 #include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <time.h>
@@ -29,7 +32,9 @@ static void events(int fd, const char *when)
         if (e->cookie && !first_cookie)
             first_cookie = e->cookie;
         char text[128];
-        snprintf(text, sizeof(text), "wd %d mask %x cookie %d name '%s' size %u", e->wd, e->mask, e->cookie ? (int)(e->cookie - first_cookie) + 1 : 0, e->len ? e->name : "", e->len);
+        snprintf(text, sizeof(text), "wd %d mask %x cookie %d name '%s' size %u", e->wd, e->mask,
+                 e->cookie ? (int)(e->cookie - first_cookie) + 1 : 0, e->len ? e->name : "",
+                 e->len);
         say_text("inotify_init1", text, "%s: event %d", when, i);
         p += sizeof(*e) + e->len;
     }
@@ -40,7 +45,9 @@ static void watch(unsigned mask, const char *name)
 {
     int in = inotify_init1(IN_NONBLOCK), fd;
     char when[64];
-#define STEP(what) snprintf(when, sizeof(when), "%s, %s", name, what); events(in, when)
+#define STEP(what)                                                                                 \
+    snprintf(when, sizeof(when), "%s, %s", name, what);                                            \
+    events(in, when)
     mkdir("w", 0755);
     mkdir("w2", 0755);
     put_file("w/a", "abc", 0644);
@@ -108,11 +115,20 @@ static void inotify(void)
     put_file("f", "x", 0644);
     symlink("w", "l");
     for (int bit = -1; bit < 32; bit++)
-        say("inotify_add_watch", sys(inotify_add_watch, in, "w", bit < 0 ? 0 : 1u << bit) > 0 ? 1 : sys(inotify_add_watch, in, "w", bit < 0 ? 0 : 1u << bit), "mask bit %d", bit);
-    say("inotify_add_watch", sys(inotify_add_watch, in, "f", IN_ONLYDIR | IN_OPEN), "ONLYDIR of a file");
-    say("inotify_add_watch", sys(inotify_add_watch, in, "w", IN_MASK_CREATE | IN_OPEN), "MASK_CREATE of one that is there");
-    say("inotify_add_watch", sys(inotify_add_watch, in, "w", IN_MASK_CREATE | IN_MASK_ADD | IN_OPEN), "MASK_CREATE and MASK_ADD");
-    say("inotify_add_watch", sys(inotify_add_watch, in, "l", IN_DONT_FOLLOW | IN_OPEN) > 0, "DONT_FOLLOW");
+        say("inotify_add_watch",
+            sys(inotify_add_watch, in, "w", bit < 0 ? 0 : 1u << bit) > 0
+                ? 1
+                : sys(inotify_add_watch, in, "w", bit < 0 ? 0 : 1u << bit),
+            "mask bit %d", bit);
+    say("inotify_add_watch", sys(inotify_add_watch, in, "f", IN_ONLYDIR | IN_OPEN),
+        "ONLYDIR of a file");
+    say("inotify_add_watch", sys(inotify_add_watch, in, "w", IN_MASK_CREATE | IN_OPEN),
+        "MASK_CREATE of one that is there");
+    say("inotify_add_watch",
+        sys(inotify_add_watch, in, "w", IN_MASK_CREATE | IN_MASK_ADD | IN_OPEN),
+        "MASK_CREATE and MASK_ADD");
+    say("inotify_add_watch", sys(inotify_add_watch, in, "l", IN_DONT_FOLLOW | IN_OPEN) > 0,
+        "DONT_FOLLOW");
     say("inotify_rm_watch", sys(inotify_rm_watch, in, 99), "99");
     say("inotify_rm_watch", sys(inotify_rm_watch, in, 1), "1");
     say("read", sys(read, in, buf, 3), "a buffer too small");
@@ -123,7 +139,10 @@ static void inotify(void)
 
 static void system_v(void)
 {
-    struct { long type; char text[9000]; } m;
+    struct {
+        long type;
+        char text[9000];
+    } m;
     for (int flags = 0; flags < 0x1000; flags += 0x200) {
         int id = (int)sys(msgget, 4711, flags | 0600);
         say("msgget", id < 0 ? id : 0, "flags %o", flags);
@@ -151,7 +170,8 @@ static void system_v(void)
             long want = (long)((x >> 8) % 9) - 4;
             int flags = IPC_NOWAIT | (x & 1024 ? MSG_EXCEPT : 0) | (x & 2048 ? MSG_NOERROR : 0);
             m.type = 0;
-            say("msgrcv", sys(msgrcv, id, &m, (x >> 12) % 20, want, flags), "step %d, type %ld", step, want);
+            say("msgrcv", sys(msgrcv, id, &m, (x >> 12) % 20, want, flags), "step %d, type %ld",
+                step, want);
             say("msgrcv", m.type, "step %d: the type", step);
         }
     }
@@ -166,7 +186,8 @@ static void system_v(void)
     d.msg_qbytes = 100;
     say("msgctl", sys(msgctl, id, IPC_SET, &d), "IPC_SET");
     for (int command = -1; command < 20; command++)
-        if (command != 0 && command != 1 && command != 11 && command != 12 && command != 13 && command != 3)
+        if (command != 0 && command != 1 && command != 11 && command != 12 && command != 13 &&
+            command != 3)
             say("msgctl", sys(msgctl, id, command, &d), "command %d", command);
     say("msgctl", sys(msgctl, id, IPC_RMID, 0), "IPC_RMID");
     say("msgsnd", sys(msgsnd, id, &m, 1, IPC_NOWAIT), "gone");
@@ -177,13 +198,15 @@ static long use_ipc(int kind, int id, int want)
 {
     static char m[16] = {1};
     struct sembuf op = {0, want == 4 ? 0 : 1, IPC_NOWAIT};
-    return kind == 0   ? want == 4 ? sys(msgrcv, id, m, 1, 0, IPC_NOWAIT) : sys(msgsnd, id, m, 1, IPC_NOWAIT)
-           : kind == 1 ? sys(semop, id, &op, 1)
-           : sys(shmat, id, 0, want == 4 ? SHM_RDONLY : 0) < 0 ? -EACCES : 0;
+    return kind == 0   ? want == 4 ? sys(msgrcv, id, m, 1, 0, IPC_NOWAIT)
+                                   : sys(msgsnd, id, m, 1, IPC_NOWAIT)
+             : kind == 1 ? sys(semop, id, &op, 1)
+           : sys(shmat, id, 0, want == 4 ? SHM_RDONLY : 0) < 0 ? -EACCES
+                                                               : 0;
 }
 
-/* What each of a queue, a set and a segment lets root (without CAP_IPC_OWNER), its owner, his group and others do,
- * by its mode, after it was given to a user. */
+/* What each of a queue, a set and a segment lets root (without CAP_IPC_OWNER), its owner, his group
+ * and others do, by its mode, after it was given to a user. */
 static void owners(void)
 {
     static const char *const names[] = {"queue", "set", "segment"};
@@ -200,27 +223,39 @@ static void owners(void)
                                   : sys(shmget, IPC_PRIVATE, 4096, 0600);
             memset(&d, 0, sizeof(d));
             SIX(control, id, kind == 1 ? 0 : IPC_STAT, kind == 1 ? IPC_STAT : (long)&d, &d, 0, 0);
-            struct ipc_perm *p = kind == 0 ? &d.q.msg_perm : kind == 1 ? &d.s.sem_perm : &d.m.shm_perm;
+            struct ipc_perm *p = kind == 0   ? &d.q.msg_perm
+                                 : kind == 1 ? &d.s.sem_perm
+                                             : &d.m.shm_perm;
             p->uid = 1000;
             p->gid = 1000;
             p->mode = (unsigned short)mode;
-            say("ipc", SIX(control, id, kind == 1 ? 0 : IPC_SET, kind == 1 ? IPC_SET : (long)&d, &d, 0, 0), "%s, mode %o: given away",
-                names[kind], mode);
+            say("ipc",
+                SIX(control, id, kind == 1 ? 0 : IPC_SET, kind == 1 ? IPC_SET : (long)&d, &d, 0, 0),
+                "%s, mode %o: given away", names[kind], mode);
             for (int who = 0; who < 3; who++) { /* its maker, its owner, somebody */
                 uid_t uid = who * 1000;
                 sys(setresuid, -1, uid, 0);
                 for (int want = 2; want <= 4; want += 2)
-                    say("ipc", use_ipc(kind, (int)id, want), "%s, mode %o: user %d, %d", names[kind], mode, uid, want);
-                say("ipc", SIX(control, id, kind == 1 ? 0 : IPC_STAT, kind == 1 ? IPC_STAT : (long)&d, &d, 0, 0), "%s, mode %o: user %d, IPC_STAT",
-                    names[kind], mode, uid);
+                    say("ipc", use_ipc(kind, (int)id, want), "%s, mode %o: user %d, %d",
+                        names[kind], mode, uid, want);
+                say("ipc",
+                    SIX(control, id, kind == 1 ? 0 : IPC_STAT, kind == 1 ? IPC_STAT : (long)&d, &d,
+                        0, 0),
+                    "%s, mode %o: user %d, IPC_STAT", names[kind], mode, uid);
                 sys(setresuid, -1, 0, 0);
             }
             sys(setresuid, -1, 2000, 0);
-            say("ipc", SIX(control, id, kind == 1 ? 0 : IPC_RMID, kind == 1 ? IPC_RMID : 0, 0, 0, 0), "%s, mode %o: user 2000, IPC_RMID", names[kind], mode);
+            say("ipc",
+                SIX(control, id, kind == 1 ? 0 : IPC_RMID, kind == 1 ? IPC_RMID : 0, 0, 0, 0),
+                "%s, mode %o: user 2000, IPC_RMID", names[kind], mode);
             sys(setresuid, -1, 1000, 0);
-            say("ipc", SIX(control, id, kind == 1 ? 0 : IPC_RMID, kind == 1 ? IPC_RMID : 0, 0, 0, 0), "%s, mode %o: user 1000, IPC_RMID", names[kind], mode);
+            say("ipc",
+                SIX(control, id, kind == 1 ? 0 : IPC_RMID, kind == 1 ? IPC_RMID : 0, 0, 0, 0),
+                "%s, mode %o: user 1000, IPC_RMID", names[kind], mode);
             sys(setresuid, -1, 0, 0);
-            say("ipc", SIX(control, id, kind == 1 ? 0 : IPC_RMID, kind == 1 ? IPC_RMID : 0, 0, 0, 0), "%s, mode %o: root, IPC_RMID", names[kind], mode);
+            say("ipc",
+                SIX(control, id, kind == 1 ? 0 : IPC_RMID, kind == 1 ? IPC_RMID : 0, 0, 0, 0),
+                "%s, mode %o: root, IPC_RMID", names[kind], mode);
         }
     }
 }
@@ -327,7 +362,8 @@ static void timers(void)
         sys(setitimer, which, &v, NULL);
     }
     for (int clock = 0; clock < 4; clock++) {
-        struct sigevent e = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN + 3, .sigev_value.sival_int = 77};
+        struct sigevent e = {
+            .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN + 3, .sigev_value.sival_int = 77};
         struct itimerspec v = {{0, 0}, {0, 20000000}};
         int id;
         got[SIGRTMIN + 3] = code = number = 0;
@@ -367,7 +403,8 @@ static void signals(void)
         struct timespec now = {0, 0};
         for (int i = 0; i < 4; i++) {
             siginfo_t info = {0};
-            say("rt_sigtimedwait", sys(rt_sigtimedwait, &one, &info, &now, 8), "signal %d, %d", s, i);
+            say("rt_sigtimedwait", sys(rt_sigtimedwait, &one, &info, &now, 8), "signal %d, %d", s,
+                i);
             say("rt_sigtimedwait", info.si_code, "signal %d, %d: code", s, i);
             say("rt_sigtimedwait", info.si_value.sival_int, "signal %d, %d: value", s, i);
         }
@@ -382,7 +419,8 @@ static void signals(void)
     for (int code_ = -8; code_ < 3; code_++) {
         info.si_code = code_;
         say("rt_sigqueueinfo", sys(rt_sigqueueinfo, getpid(), 0, &info), "code %d", code_);
-        say("rt_tgsigqueueinfo", sys(rt_tgsigqueueinfo, getpid(), gettid(), 0, &info), "code %d", code_);
+        say("rt_tgsigqueueinfo", sys(rt_tgsigqueueinfo, getpid(), gettid(), 0, &info), "code %d",
+            code_);
     }
     static char stack[65536];
     for (long size = 0; size < 20000; size += 1024)
@@ -412,7 +450,8 @@ static void take_signals(const char *what)
         }
         say("fcntl", info.si_code, "O_ASYNC: %s: code of signal %d", what, n);
         if (r != SIGIO)
-            say("fcntl", info.si_band << 8 | (info.si_fd >= 0), "O_ASYNC: %s: band of signal %d", what, n);
+            say("fcntl", info.si_band << 8 | (info.si_fd >= 0), "O_ASYNC: %s: band of signal %d",
+                what, n);
     }
 }
 
@@ -420,8 +459,10 @@ static void async_pair(const char *name, int p[2], int signo)
 {
     char b[100], what[64];
     struct f_owner_ex owner = {F_OWNER_TID, (int)syscall(SYS_gettid)};
-#define STEP(text) (snprintf(what, sizeof(what), "%s %d: %s", name, signo != 0, text), take_signals(what))
-    say("fcntl", signo ? fcntl(p[0], F_SETOWN_EX, &owner) : fcntl(p[0], F_SETOWN, getpid()), "%s: owner", name);
+#define STEP(text)                                                                                 \
+    (snprintf(what, sizeof(what), "%s %d: %s", name, signo != 0, text), take_signals(what))
+    say("fcntl", signo ? fcntl(p[0], F_SETOWN_EX, &owner) : fcntl(p[0], F_SETOWN, getpid()),
+        "%s: owner", name);
     say("fcntl", fcntl(p[0], F_SETSIG, signo), "%s: signal", name);
     say("fcntl", fcntl(p[0], F_SETFL, O_ASYNC | O_NONBLOCK), "%s: flags", name);
     say("fcntl", fcntl(p[0], F_GETFL) & (O_ASYNC | O_NONBLOCK), "%s: flags read", name);
@@ -477,7 +518,8 @@ static void async(void)
 /* Two processes that would wait for each other's ranges. */
 static void deadlock(void)
 {
-    struct flock first = {.l_type = F_WRLCK, .l_start = 0, .l_len = 1}, second = {.l_type = F_WRLCK, .l_start = 1, .l_len = 1};
+    struct flock first = {.l_type = F_WRLCK, .l_start = 0, .l_len = 1},
+                 second = {.l_type = F_WRLCK, .l_start = 1, .l_len = 1};
     int fd = open("ranges", O_CREAT | O_RDWR, 0600), p[2], q[2];
     char c;
     pipe(p);
@@ -507,9 +549,72 @@ static void deadlock(void)
     close(fd);
 }
 
+/* What /proc/self/fdinfo knows of a kind of file, without what no two systems have alike. */
+static void known_of(const char *kind, int fd)
+{
+    static const char *const other[] = {
+        "pos: ", "flags:", "mnt_id:", "ino: ", "eventfd-id", "Pid:", "NSpid:"};
+    char line[512], path[64], what[64];
+    sprintf(path, "/proc/self/fdinfo/%d", fd);
+    FILE *f = fopen(path, "r");
+    for (int n = 0; f && fgets(line, sizeof(line), f);) {
+        bool told = false;
+        for (char *p; (p = strchr(line, '\t'));)
+            *p = ' ';
+        for (int i = 0; i < COUNT(other); i++)
+            told |= !strncmp(line, other[i], strlen(other[i]));
+        for (char *p;
+             !told && (p = strstr(line, "ino:")) || (!told && (p = strstr(line, "sdev:")));)
+            memmove(p, p + strcspn(p, " \n"), strlen(p + strcspn(p, " \n")) + 1);
+        line[strcspn(line, "\n")] = 0;
+        if (strstr(line, "inotify"))
+            strstr(line, "ignored_mask")[0] = 0;
+        if (!told)
+            say_text("open", line, "fdinfo of %s: %.16s", kind, line);
+        else if (strstr(line, "Pid") || strstr(line, "NSpid"))
+            say("open", atoi(strchr(line, ' ')), "fdinfo of %s: %.3s", kind, line);
+    }
+    if (f)
+        fclose(f);
+}
+
+static void known(void)
+{
+    struct epoll_event v = {EPOLLIN | EPOLLET, {.u64 = 7}};
+    struct itimerspec at = {{0, 0}, {0, 0}};
+    uint64_t set = 0xff;
+    int in = inotify_init1(IN_NONBLOCK), ep = epoll_create1(0), ev = eventfd(3, EFD_SEMAPHORE);
+    mkdir("known", 0700);
+    inotify_add_watch(in, "known", IN_CREATE | IN_ONESHOT);
+    inotify_add_watch(in, ".", IN_ALL_EVENTS);
+    epoll_ctl(ep, EPOLL_CTL_ADD, dup2(ev, 99), &v);
+    epoll_ctl(ep, EPOLL_CTL_ADD, dup2(in, 98), &v);
+    known_of("inotify", in);
+    known_of("epoll", ep);
+    since(6, 10);
+    known_of("eventfd", ev);
+    since(0, 0);
+    known_of("timerfd", timerfd_create(CLOCK_MONOTONIC, 0));
+    known_of("signalfd", (int)sys(signalfd4, -1, &set, 8, 0));
+    pid_t pid = fork();
+    if (!pid)
+        _exit(pause());
+    int fd = (int)sys(pidfd_open, pid, 0);
+    char path[64], text[512] = "";
+    sprintf(path, "/proc/self/fdinfo/%d", fd);
+    FILE *f = fopen(path, "r");
+    while (fgets(text, sizeof(text), f) && strncmp(text, "Pid:", 4))
+        ;
+    say("pidfd_open", atoi(text + 4) == pid, "fdinfo: Pid");
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    known_of("pidfd of one that is gone", fd);
+}
+
 int main(void)
 {
     facts_begin();
+    known();
     inotify();
     system_v();
     owners();

@@ -11,6 +11,7 @@
 #include "trusted/libos/base/claim.h"
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/poll.h"
+#include "trusted/libos/fs/proc.h"
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/time/time.h"
 
@@ -262,7 +263,21 @@ static uint32_t epoll_poll(struct file *f)
     return 0;
 }
 
+static void epoll_tell(const struct file *f, struct text *t)
+{
+    const struct epoll *e = f->data;
+    list_for(it, &e->entries)
+    {
+        const struct entry *n = container_of(it, struct entry, node);
+        text_put(t, "tfd: %8d events: %8x data: %16lx  pos:%lu ino:%lx sdev:%lx\n", n->fd,
+                 n->events | EPOLLERR | EPOLLHUP, n->data, n->file->offset,
+                 n->file->inode ? n->file->inode->ino : 0,
+                 n->file->inode ? device_of(n->file->inode) : 0);
+    }
+}
+
 static const struct file_ops epoll_ops = {
+    .tell = epoll_tell,
     .poll = epoll_poll,
     .release = epoll_release,
     .name = "anon_inode:[eventpoll]",

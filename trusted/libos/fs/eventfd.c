@@ -4,6 +4,7 @@
 
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
+#include "trusted/libos/fs/proc.h"
 #include "trusted/libos/time/time.h"
 
 #define EFD_SEMAPHORE_BIT 1u
@@ -70,7 +71,14 @@ static void free_data(struct file *f)
     los_free(f->data);
 }
 
+static void event_tell(const struct file *f, struct text *t)
+{
+    const struct event *e = f->data;
+    text_put(t, "eventfd-count: %16lx\neventfd-semaphore: %d\n", e->value, e->semaphore);
+}
+
 static const struct file_ops event_ops = {
+    .tell = event_tell,
     .read = event_read,
     .write = event_write,
     .poll = event_poll,
@@ -150,7 +158,18 @@ static void timer_release(struct file *f)
     los_free(t);
 }
 
+static void timer_tell(const struct file *f, struct text *to)
+{
+    const struct timer_file *t = f->data;
+    uint64_t left, every;
+    interval_left(&t->it, &left, &every);
+    text_put(to, "clockid: %d\nticks: %lu\nsettime flags: 00\n", t->clock, t->it.expirations);
+    text_put(to, "it_value: (%lu, %lu)\nit_interval: (%lu, %lu)\n", left / NS, left % NS,
+             every / NS, every % NS);
+}
+
 static const struct file_ops timer_ops = {
+    .tell = timer_tell,
     .read = timer_read,
     .poll = timer_poll,
     .release = timer_release,

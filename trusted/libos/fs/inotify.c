@@ -7,6 +7,7 @@
 #include <linux/inotify.h>
 
 #include "trusted/libos/calls.h"
+#include "trusted/libos/fs/proc.h"
 
 #define WATCHES_MAX 65536u
 
@@ -63,7 +64,19 @@ static void inotify_release(struct file *f)
     los_free(in);
 }
 
+static void inotify_tell(const struct file *f, struct text *t)
+{
+    const struct notify_instance *in = f->data;
+    list_for(it, &in->watches)
+    {
+        const struct notify_watch *w = container_of(it, struct notify_watch, of_instance);
+        text_put(t, "inotify wd:%x ino:%lx sdev:%lx mask:%x ignored_mask:0 \n", (unsigned)w->wd,
+                 w->inode->ino, device_of(w->inode), w->mask);
+    }
+}
+
 static const struct file_ops inotify_ops = {
+    .tell = inotify_tell,
     .read = inotify_read,
     .poll = inotify_poll,
     .ioctl = inotify_ioctl,

@@ -275,6 +275,8 @@ static int make_text(const struct inode *i, struct text *t)
             return -ENOENT;
         text_put(t, "pos:\t%lu\nflags:\t0%o\nmnt_id:\t20\nino:\t%lu\n", f->offset, f->flags,
                  f->inode ? f->inode->ino : 0);
+        if (f->ops->tell)
+            f->ops->tell(f, t);
     }
     return t->error;
 }

@@ -5,6 +5,7 @@
 
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
+#include "trusted/libos/fs/proc.h"
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/signal/signal.h"
 
@@ -32,6 +33,12 @@ static uint32_t pidfd_poll(struct file *f)
 {
     const struct process *p = process_of(f);
     return p && !p->zombie ? 0 : POLLIN | POLLRDNORM | (p ? 0 : POLLHUP);
+}
+
+static void pidfd_tell(const struct file *f, struct text *t)
+{
+    const struct process *p = process_of(f);
+    text_put(t, "Pid:\t%d\nNSpid:\t%d\n", p ? p->pid : -1, p ? p->pid : -1);
 }
 
 static void pidfd_release(struct file *f)
@@ -87,6 +94,7 @@ static long pidfd_ioctl(struct file *f, uint64_t request, uint64_t arg)
 }
 
 static const struct file_ops pidfd_ops = {
+    .tell = pidfd_tell,
     .ioctl = pidfd_ioctl,
     .poll = pidfd_poll,
     .release = pidfd_release,

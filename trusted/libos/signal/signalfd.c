@@ -6,6 +6,7 @@
 
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
+#include "trusted/libos/fs/proc.h"
 #include "trusted/libos/signal/signal.h"
 
 static long signal_read(struct file *f, struct io *io, uint64_t offset)
@@ -53,7 +54,14 @@ static void signal_release(struct file *f)
     los_free(s);
 }
 
+static void signal_tell(const struct file *f, struct text *t)
+{
+    const struct sig_watch *s = f->data;
+    text_put(t, "sigmask:\t%016lx\n", s->set);
+}
+
 static const struct file_ops signal_ops = {
+    .tell = signal_tell,
     .read = signal_read,
     .poll = signal_poll,
     .release = signal_release,

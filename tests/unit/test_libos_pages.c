@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rights of pages in the enclave, between a model of the processor and a host that does what it is
+// asked, part of it, or nothing: no page is ever writable and executable on its way, what the
+// processor has is what was asked for, or the enclave has ended.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/wait.h>
+
+#include "tests/unit/libos_start.h"
+
+/* Port `unit` has these names too. */
+int enclave_pages_add(uint64_t addr, uint64_t count, int prot);
+int enclave_pages_fill(uint64_t addr, const void *const *sources, uint64_t count, int prot);
+int enclave_pages_protect(uint64_t addr, uint64_t count, int old, int prot);
+void enclave_pages_remove(const struct sh_pages *runs, unsigned count);
+#define port_pages_add enclave_pages_add
+#define port_pages_fill enclave_pages_fill
+#define port_pages_protect enclave_pages_protect
+#define port_pages_remove enclave_pages_remove
+#include "trusted/libos/port_sgx/pages.c"
+
+#define PAGES 8u
+#define AT(n) ((uint64_t)area_of_pages + (n)*4096ul)
+
+static _Alignas(4096) uint8_t area_of_pages[PAGES * 4096];
+const char sgx_zone[1], sgx_zone_meta_end[1], sgx_zone_pages[1], sgx_zone_pages_end[1];
+
+static struct page {
+    bool there, pending, changing; /* changing: EACCEPT must follow EMODPR or EMODT */
+    uint8_t type;
+    unsigned rights;
+} pages[PAGES];
+static int wanted;    /* rights that this step asks for */
+static unsigned lies; /* a bit a call out of the step: it is not done */
+static bool halfway;  /* it is done for the first page only */
+
+static struct page *page_at(uint64_t addr)
+{
+    assert_true(addr >= AT(0) && addr < AT(PAGES));
+    return &pages[(addr - AT(0)) >> 12];
+}
+
+/* What the processor does; all that is not right is a fault. */
+uint64_t sgx_enclu(uint64_t leaf, uint64_t rbx, uint64_t addr, uint64_t source)
+{
+    const struct sgx_secinfo *info = (const struct sgx_secinfo *)rbx;
+    struct page *p = page_at(addr);
+    unsigned rights = info->flags & SGX_SECINFO_RWX;
+    if (leaf == SGX_EMODPE) {
+        if (!p->there || p->pending || p->changing)
+            return UINT64_MAX;
+        p->rights |= rights;
+    } else if (leaf == SGX_EACCEPTCOPY) {
+        if (p->there)
+            return UINT64_MAX;
+        *p = (struct page){.there = true, .type = SGX_PT_REG, .rights = rights};
+    } else if (info->flags & SGX_SECINFO_PENDING) {
+        if (p->there) /* EAUG comes by the fault of EACCEPT */
+            return UINT64_MAX;
+        *p = (struct page){.there = true, .type = SGX_PT_REG, .rights = rights};
+    } else {
+        bool trims = info->flags & SGX_SECINFO_MODIFIED;
+        if (!p->there || !p->changing || p->type != SGX_SECINFO_PT_OF(info->flags) ||
+            (!trims && p->rights != rights))
+            return SGX_PAGE_ATTRIBUTES_MISMATCH;
+        p->changing = false;
+    }
+    assert_true((wanted & 6) == 6 || (p->rights & 6) != 6);
+    return 0;
+}
+
+int64_t sgx_call(struct sgx_call *c)
+{
+    uint64_t count = halfway ? 1 : c->args[1] >> 12;
+    bool does = !(lies & 1);
+    if (c->nr != SH_CALL_RESTRICT && c->nr != SH_CALL_SET_TYPE)
+        return 0;
+    lies >>= 1;
+    for (uint64_t i = 0; does && i < count; i++) {
+        struct page *p = page_at(c->args[0] + (i << 12));
+        p->changing = true;
+        if (c->nr == SH_CALL_SET_TYPE)
+            p->type = (uint8_t)c->args[2];
+        else
+            p->rights &= (unsigned)c->args[2];
+        assert_true((wanted & 6) == 6 || (p->rights & 6) != 6);
+    }
+    return does ? 0 : -12;
+}
+
+/* From each right to each other one, with every lie. True: the enclave went on. */
+static bool goes_on(int from, int to, uint64_t count)
+{
+    memset(pages, 0, sizeof(pages));
+    wanted = from;
+    pid_t child = fork();
+    if (!child) {
+        close(2); /* why it ended */
+        unsigned kept = lies;
+        lies = 0;
+        enclave_pages_add(AT(0), count, from);
+        lies = kept;
+        wanted = to;
+        enclave_pages_protect(AT(0), count, from, to);
+        for (uint64_t i = 0; i < count; i++)
+            assert_int_equal(pages[i].rights, to);
+        _exit(0);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static const int rights[] = {0, 1, 3, 5, 7};
+
+static void test_rights(void **state)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(rights); i++) {
+        for (size_t j = 0; j < ARRAY_COUNT(rights); j++) {
+            int from = rights[i], to = rights[j];
+            bool takes = from & ~to;
+            lies = 0;
+            halfway = false;
+            assert_true(goes_on(from, to, 3));
+            lies = 1;
+            assert_int_equal(goes_on(from, to, 3), !takes);
+            lies = 0;
+            halfway = true;
+            assert_int_equal(goes_on(from, to, 1), true);
+        }
+    }
+    halfway = false;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rights)};
+    if (start_empty())
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
