@@ -117,6 +117,16 @@ check "a secret in the environment: there" grep -qx TWO=second "$T/out"
 status "the crypto leaves nothing in the registers" 0 "${run[@]}" -i "$url" clean
 status "a resource by the local API" 0 "${run[@]}" -i "$url" api
 same "a resource by the local API: its bytes" "$(tail -n 1 "$T/out")" second
+# The program has its secrets; nothing else in the enclave still does.
+printf 'kq7-in-a-file' | "$SHELTER" broker add-resource default/key/held --image any
+printf 'kq7-in-the-environment' | "$SHELTER" broker add-resource default/key/env --image any
+check "image: held" image held "/bin/busybox sh -c 'echo up; exec /bin/busybox sleep 1000'" --secret HELD=kbs:///default/key/held --secret ENV=kbs:///default/key/env:env
+check "secrets that are held" "${run[@]}" -d --name held -i "$url" held
+loaders() { pgrep -P "$("$SHELTER" inspect --json held | python3 -c 'import json, sys; print(json.load(sys.stdin)["pid"])')"; }
+check "secrets that are held: the program runs" until_true 20 bash -c 'grep -q up < <("$SHELTER" logs held)'
+same "secrets that are held: once each, where the program has them" \
+    "$(loaders | python3 tests/enclave/memory.py kq7-in-a-file kq7-in-the-environment)" "1 1"
+check "stop it" "$SHELTER" rm -f held
 "$SHELTER" broker add-reference plain --allow arg --allow stdin
 status "-i without a secret attests" 0 "${run[@]}" -i "$url" plain /bin/busybox echo ran
 check "... and the log says so" bash -c '"$SHELTER" broker log | grep -q "granted.* plain "'

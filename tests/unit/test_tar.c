@@ -132,6 +132,7 @@ static void test_plain(void **state)
                                       {"a/file", 'f', "one"},
                                       {"./a/link", 'l', "file"},
                                       {"a/hard", 'h', "./a/file"},
+                                      {"a/rooted", 'h', "/a/file"},
                                       {"b/c/d", 'f', "implicit parents"},
                                       {"a//./x", 'f', "tidied"},
                                       {"dup", 'f', "first"},
@@ -151,7 +152,8 @@ static void test_plain(void **state)
         content_is(&t, "dup", "second");
         struct sh_inode *i = sh_tree_find(&t, "a/hard");
         assert_ptr_equal(i, sh_tree_find(&t, "a/file"));
-        assert_int_equal(i->link_count, 2);
+        assert_ptr_equal(i, sh_tree_find(&t, "a/rooted"));
+        assert_int_equal(i->link_count, 3);
         assert_int_equal(i->uid, 1000);
         assert_int_equal(i->mode, S_IFREG | 0751);
         assert_true(i->mtime == 1234567890 && i->mtime_nsec == 5);
@@ -182,7 +184,8 @@ static void test_escapes(void **state)
         refused(LIST({"a/../../x", 'f', ""}), layer, "'..'");
         refused(LIST({"a/..", 'd', ""}), layer, "'..'");
         refused(LIST({"/etc/x", 'f', ""}), layer, "absolute");
-        refused(LIST({"x", 'h', "/etc/passwd"}), layer, "absolute");
+        refused(LIST({"x", 'h', "/etc/passwd"}), layer, "not there");
+        refused(LIST({"x", 'h', "/../etc/passwd"}), layer, "'..'");
         refused(LIST({"x", 'h', "../../etc/passwd"}), layer, "'..'");
         refused(LIST({"x", 'h', "nothing"}), layer, "not there");
         refused(LIST({"d", 'd', ""}, {"x", 'h', "d"}), layer, "a folder");

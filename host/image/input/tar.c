@@ -188,6 +188,7 @@ static int add_hardlink(struct reader *r, const char *path, const char *target,
 {
     struct sh_inode *from;
     cleanup_free char *target_name = NULL;
+    target += strspn(target, "/"); /* from the root on, as docker takes it */
     int code = sh_tree_parent(r->tree, target, false, &from, &target_name, r->err);
     if (code && code != -ENOENT)
         return entry_failed(r, code);
