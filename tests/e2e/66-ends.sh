@@ -140,12 +140,20 @@ for part in helper loader; do
     kill -CONT "$pid"
 done
 check "and answers again" "$SHELTER" stats hangs
+# Who is on a terminal types ^C, which is a byte for the workload, and hears of it all the same.
+tests/pty_run.py 40 'expect:up' 'pause:3' 'send:\x03' 'expect:does not answer' -- "$SHELTER" run --tee sgx-sim --name typed ends $B sh -c 'trap "" INT; echo up; sleep 1000' >"$T/o" 2>&1 &
+typed=$!
+check "on a terminal" until_true 20 sh -c '"$SHELTER" logs typed | grep -q up'
+kill -STOP "$(json typed supervisor_pid)"
 kill -STOP "$supervisor"
 for verb in "exec hangs $B true" "attach hangs" "stats hangs"; do
     # shellcheck disable=SC2086
     bounded "supervisor stopped: ${verb%% *}" 15 "supervisor of instance hangs does not answer; .*rm -f hangs" "$SHELTER" $verb
 done
 kill -CONT "$supervisor"
+wait $typed
+same "supervisor stopped: ^C on a terminal is answered" "$? $(tr -d '\r' <"$T/o" | tail -n 2 | tr '\n' ' ')" "0 status 130 terminal same "
+"$SHELTER" rm -f typed >/dev/null
 for part in loader supervisor; do
     "$SHELTER" attach hangs >/dev/null 2>"$T/err" </dev/null &
     client=$!
