@@ -39,19 +39,6 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static void save(const char *name, const void *data, size_t size)
-{
-    char path[4096];
-    FILE *f;
-
-    snprintf(path, sizeof(path), "%s/%s", folder, name);
-    f = fopen(path, "wb");
-    if (!f || fwrite(data, 1, size, f) != size || fclose(f)) {
-        perror(path);
-        exit(1);
-    }
-}
-
 static void run(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static void run(const char *format, ...)
 {
@@ -80,9 +67,9 @@ static void prepare(void)
     snprintf(text, sizeof(text), reference, 0, 0);
     gen_intel(&o, &g);
     json = gen_intel_collateral(&g);
-    save("root.pem", g.root.data, g.root.size);
-    save("collateral.json", json, strlen(json));
-    save("reference.json", text, strlen(text));
+    gen_save(folder, "root.pem", g.root.data, g.root.size);
+    gen_save(folder, "collateral.json", json, strlen(json));
+    gen_save(folder, "reference.json", text, strlen(text));
     free(json);
     gen_intel_free(&g);
     run("%s broker init --dir %s/b", shelter, folder);

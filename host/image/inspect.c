@@ -122,104 +122,84 @@ int sh_image_stat(const struct sh_image *image, uint64_t *size, int64_t *created
 
 /* --- JSON --- */
 
-static cJSON *json_limits(const struct sh_manifest *m)
+/* An array of objects, one for each such tag. */
+static cJSON *json_each(const struct sh_manifest *m, enum sh_manifest_tag tag,
+                        void (*fill)(cJSON *o, struct sh_view v))
 {
     cJSON *list = cJSON_CreateArray();
-    size_t count = sh_manifest_count(m, SH_TAG_LIMIT);
+    size_t count = sh_manifest_count(m, tag);
     for (size_t i = 0; i < count; i++) {
-        const uint8_t *d = sh_manifest_get(m, SH_TAG_LIMIT, i).data;
         cJSON *o = cJSON_CreateObject();
-        cJSON_AddStringToObject(o, "name", sh_limit_name(sh_le32(d)));
-        for (int hard = 0; hard < 2; hard++) {
-            uint64_t v = sh_le64(d + 8 + 8 * hard);
-            const char *name = hard ? "hard" : "soft";
-            if (v == UINT64_MAX)
-                cJSON_AddStringToObject(o, name, "unlimited");
-            else
-                cJSON_AddNumberToObject(o, name, (double)v);
-        }
+        fill(o, sh_manifest_get(m, tag, i));
         cJSON_AddItemToArray(list, o);
     }
     return list;
 }
 
-static cJSON *json_mounts(const struct sh_manifest *m)
+/* `size` bytes of v at `at`, as text. */
+static void add_part(cJSON *o, const char *name, struct sh_view v, size_t at, size_t size)
 {
-    cJSON *list = cJSON_CreateArray();
-    size_t count = sh_manifest_count(m, SH_TAG_MOUNT);
-    for (size_t i = 0; i < count; i++) {
-        struct sh_view v = sh_manifest_get(m, SH_TAG_MOUNT, i);
-        cleanup_free char *path = text_of((struct sh_view){v.data + 12, v.size - 12});
-        char mode[8];
-        snprintf(mode, sizeof(mode), "%04o", sh_le32(v.data + 8) & 07777);
-        cJSON *o = cJSON_CreateObject();
-        cJSON_AddStringToObject(o, "path", path);
-        cJSON_AddStringToObject(o, "type", "tmpfs");
-        cJSON_AddNumberToObject(o, "size", (double)sh_le64(v.data));
-        cJSON_AddStringToObject(o, "mode", mode);
-        cJSON_AddItemToArray(list, o);
-    }
-    return list;
+    cleanup_free char *s = text_of((struct sh_view){v.data + at, size});
+    cJSON_AddStringToObject(o, name, s);
 }
 
-static cJSON *json_host_mounts(const struct sh_manifest *m)
+static void add_hex(cJSON *o, const char *name, const void *data, size_t size)
 {
-    cJSON *list = cJSON_CreateArray();
-    size_t count = sh_manifest_count(m, SH_TAG_HOST_MOUNT);
-    for (size_t i = 0; i < count; i++) {
-        struct sh_view v = sh_manifest_get(m, SH_TAG_HOST_MOUNT, i);
-        cleanup_free char *path = text_of((struct sh_view){v.data + 4, v.size - 4});
-        cJSON *o = cJSON_CreateObject();
-        cJSON_AddStringToObject(o, "path", path);
-        cJSON_AddBoolToObject(o, "cover", sh_le32(v.data) & SH_HOST_MOUNT_COVER);
-        cJSON_AddItemToArray(list, o);
-    }
-    return list;
+    cleanup_free char *text = sh_alloc(2 * size + 1);
+    sh_hex(text, data, size);
+    cJSON_AddStringToObject(o, name, text);
 }
 
-static cJSON *json_volumes(const struct sh_manifest *m)
+static void fill_limit(cJSON *o, struct sh_view v)
 {
-    cJSON *list = cJSON_CreateArray();
-    size_t count = sh_manifest_count(m, SH_TAG_VOLUME);
-    for (size_t i = 0; i < count; i++) {
-        struct sh_view v = sh_manifest_get(m, SH_TAG_VOLUME, i);
-        uint32_t n = sh_le32(v.data + 12), flags = sh_le32(v.data + 8);
-        cleanup_free char *name = text_of((struct sh_view){v.data + 16, n});
-        cleanup_free char *path = text_of((struct sh_view){v.data + 16 + n, v.size - 16 - n});
-        cJSON *o = cJSON_CreateObject();
-        cJSON_AddStringToObject(o, "name", name);
-        cJSON_AddStringToObject(o, "path", path);
-        cJSON_AddNumberToObject(o, "size", (double)sh_le64(v.data));
-        cJSON_AddStringToObject(o, "freshness", sh_volume_freshness(flags));
-        cJSON_AddBoolToObject(o, "read_only", flags & SH_VOLUME_READ_ONLY);
-        if (flags >> SH_VOLUME_AWAY_SHIFT) {
-            cJSON_AddNumberToObject(o, "away_seconds", flags >> SH_VOLUME_AWAY_SHIFT);
-            cJSON_AddStringToObject(o, "then", flags & SH_VOLUME_PAUSE ? "pause" : "error");
-        }
-        cJSON_AddItemToArray(list, o);
+    cJSON_AddStringToObject(o, "name", sh_limit_name(sh_le32(v.data)));
+    for (int hard = 0; hard < 2; hard++) {
+        uint64_t value = sh_le64(v.data + 8 + 8 * hard);
+        const char *name = hard ? "hard" : "soft";
+        if (value == UINT64_MAX)
+            cJSON_AddStringToObject(o, name, "unlimited");
+        else
+            cJSON_AddNumberToObject(o, name, (double)value);
     }
-    return list;
 }
 
-static cJSON *json_data(const struct sh_manifest *m)
+static void fill_mount(cJSON *o, struct sh_view v)
 {
-    cJSON *list = cJSON_CreateArray();
-    size_t count = sh_manifest_count(m, SH_TAG_DATA);
-    for (size_t i = 0; i < count; i++) {
-        struct sh_view v = sh_manifest_get(m, SH_TAG_DATA, i);
-        uint32_t n = sh_le32(v.data + 40);
-        char hash[65];
-        cleanup_free char *name = text_of((struct sh_view){v.data + 44, n});
-        cleanup_free char *path = text_of((struct sh_view){v.data + 44 + n, v.size - 44 - n});
-        cJSON *o = cJSON_CreateObject();
-        sh_hex(hash, v.data, 32);
-        cJSON_AddStringToObject(o, "name", name);
-        cJSON_AddStringToObject(o, "path", path);
-        cJSON_AddNumberToObject(o, "size", (double)sh_le64(v.data + 32));
-        cJSON_AddStringToObject(o, "root_hash", hash);
-        cJSON_AddItemToArray(list, o);
+    char mode[8];
+    snprintf(mode, sizeof(mode), "%04o", sh_le32(v.data + 8) & 07777);
+    add_part(o, "path", v, 12, v.size - 12);
+    cJSON_AddStringToObject(o, "type", "tmpfs");
+    cJSON_AddNumberToObject(o, "size", (double)sh_le64(v.data));
+    cJSON_AddStringToObject(o, "mode", mode);
+}
+
+static void fill_host_mount(cJSON *o, struct sh_view v)
+{
+    add_part(o, "path", v, 4, v.size - 4);
+    cJSON_AddBoolToObject(o, "cover", sh_le32(v.data) & SH_HOST_MOUNT_COVER);
+}
+
+static void fill_volume(cJSON *o, struct sh_view v)
+{
+    uint32_t n = sh_le32(v.data + 12), flags = sh_le32(v.data + 8);
+    add_part(o, "name", v, 16, n);
+    add_part(o, "path", v, 16 + n, v.size - 16 - n);
+    cJSON_AddNumberToObject(o, "size", (double)sh_le64(v.data));
+    cJSON_AddStringToObject(o, "freshness", sh_volume_freshness(flags));
+    cJSON_AddBoolToObject(o, "read_only", flags & SH_VOLUME_READ_ONLY);
+    if (flags >> SH_VOLUME_AWAY_SHIFT) {
+        cJSON_AddNumberToObject(o, "away_seconds", flags >> SH_VOLUME_AWAY_SHIFT);
+        cJSON_AddStringToObject(o, "then", flags & SH_VOLUME_PAUSE ? "pause" : "error");
     }
-    return list;
+}
+
+static void fill_data(cJSON *o, struct sh_view v)
+{
+    uint32_t n = sh_le32(v.data + 40);
+    add_part(o, "name", v, 44, n);
+    add_part(o, "path", v, 44 + n, v.size - 44 - n);
+    cJSON_AddNumberToObject(o, "size", (double)sh_le64(v.data + 32));
+    add_hex(o, "root_hash", v.data, 32);
 }
 
 static cJSON *json_ports(const struct sh_manifest *m)
@@ -241,13 +221,6 @@ static cJSON *json_strings(const struct sh_strings *l)
     for (size_t i = 0; i < l->count; i++)
         cJSON_AddItemToArray(list, cJSON_CreateString(l->v[i]));
     return list;
-}
-
-static void add_hex(cJSON *o, const char *name, const void *data, size_t size)
-{
-    cleanup_free char *text = sh_alloc(2 * size + 1);
-    sh_hex(text, data, size);
-    cJSON_AddStringToObject(o, name, text);
 }
 
 static cJSON *json_image(const struct sh_image *image, const struct sh_strings *tags, uint64_t size,
@@ -275,11 +248,11 @@ static cJSON *json_image(const struct sh_image *image, const struct sh_strings *
     add_text(o, "hostname", m, SH_TAG_HOSTNAME);
     if (m->stop_signal)
         cJSON_AddNumberToObject(o, "stop_signal", m->stop_signal);
-    cJSON_AddItemToObject(o, "limits", json_limits(m));
-    cJSON_AddItemToObject(o, "mounts", json_mounts(m));
-    cJSON_AddItemToObject(o, "host_mounts", json_host_mounts(m));
-    cJSON_AddItemToObject(o, "volumes", json_volumes(m));
-    cJSON_AddItemToObject(o, "data", json_data(m));
+    cJSON_AddItemToObject(o, "limits", json_each(m, SH_TAG_LIMIT, fill_limit));
+    cJSON_AddItemToObject(o, "mounts", json_each(m, SH_TAG_MOUNT, fill_mount));
+    cJSON_AddItemToObject(o, "host_mounts", json_each(m, SH_TAG_HOST_MOUNT, fill_host_mount));
+    cJSON_AddItemToObject(o, "volumes", json_each(m, SH_TAG_VOLUME, fill_volume));
+    cJSON_AddItemToObject(o, "data", json_each(m, SH_TAG_DATA, fill_data));
     cJSON_AddItemToObject(o, "ports", json_ports(m));
     add_text(o, "network", m, SH_TAG_NETWORK);
     add_text(o, "agent", m, SH_TAG_AGENT);

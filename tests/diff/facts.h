@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Facts about system calls, one line each: call, what was asked, what came out (tab separated). The same program
-// runs on Linux and in the enclave, and must print the same. So nothing is printed that may differ between
-// two runs: no addresses, times, pids, inode numbers.
+// Facts about system calls, one line each: call, what was asked, what came out (tab separated). The
+// same program runs on Linux and in the enclave, and must print the same. So nothing is printed
+// that may differ between two runs: no addresses, times, pids, inode numbers.
 //
-// A fact that not every kernel knows is marked by since(): it is compared only where the host's kernel is as new.
+// A fact that not every kernel knows is marked by since(): it is compared only where the host's
+// kernel is as new.
 #ifndef FACTS_H
 #define FACTS_H
 
@@ -118,7 +119,8 @@ static inline long address_only(long addr)
 static inline void put_file(const char *path, const char *text, int mode)
 {
     int fd = open(path, O_CREAT | O_WRONLY | O_TRUNC, 0600);
-    if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text) || fchmod(fd, (mode_t)mode))
+    if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text) ||
+        fchmod(fd, (mode_t)mode))
         printf("facts\tput_file\tfailed\n");
     close(fd);
 }
@@ -127,8 +129,7 @@ static char facts_folder[] = "/dev/shm/facts.XXXXXX";
 
 static inline void facts_end(void)
 {
-    if (chdir("/") == 0)
-        (void)!system; /* what is left is in memory, and goes with the namespace or the enclave */
+    (void)!chdir("/"); /* what is left is in memory, and goes with the namespace or the enclave */
 }
 
 /* A folder in memory of its own, the same umask, limits, signals and standing everywhere. */

@@ -10,18 +10,10 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "dice.h"
+
 #define PAIRS 4
 #define MOST_QUEUED 24 /* messages, far below every system's limit */
-
-static uint64_t state;
-
-static uint32_t roll(uint32_t below)
-{
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return (uint32_t)((state * 0x2545f4914f6cdd1dull) >> 33) % below;
-}
 
 static struct pair {
     int fd[2], queued[2]; /* what waits at each end, at most */
@@ -165,9 +157,10 @@ static void ask(long n)
         open_pair(p);
         break;
     case 1:
-        if (roll(4) == 0 && strcmp(p->kind, "udp"))
-            say("shutdown", sys(shutdown, p->fd[side], value = (int)roll(3)), "%ld: %s, %d", n,
-                p->kind, value);
+        if (roll(4) || !strcmp(p->kind, "udp"))
+            break;
+        value = (int)roll(3);
+        say("shutdown", sys(shutdown, p->fd[side], value), "%ld: %s, %d", n, p->kind, value);
         break;
     case 2:
         value = (int)roll(2);
@@ -205,7 +198,7 @@ static void ask(long n)
 int main(int argc, char **argv)
 {
     long count = argc > 2 ? atol(argv[2]) : 3000;
-    state = (argc > 1 ? strtoull(argv[1], NULL, 10) : 1) * 0x9e3779b97f4a7c15ull + 1;
+    dice_seed(argc > 1 ? argv[1] : NULL);
     facts_begin();
     for (int i = 0; i < PAIRS; i++)
         open_pair(&pairs[i]);

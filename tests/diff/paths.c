@@ -6,15 +6,7 @@
 #include <dirent.h>
 #include <sys/xattr.h>
 
-static uint64_t state;
-
-static uint32_t roll(uint32_t below)
-{
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return (uint32_t)((state * 0x2545f4914f6cdd1dull) >> 33) % below;
-}
+#include "dice.h"
 
 /* A name out of few, so that the calls meet each other. */
 static const char *name(char out[128])
@@ -187,7 +179,7 @@ static void in_removed(void)
 int main(int argc, char **argv)
 {
     long count = argc > 2 ? atol(argv[2]) : 4000;
-    state = (argc > 1 ? strtoull(argv[1], NULL, 10) : 1) * 0x9e3779b97f4a7c15ull + 1;
+    dice_seed(argc > 1 ? argv[1] : NULL);
     facts_begin();
     if (chroot(".")) /* `..` leads nowhere else */
         return 1;

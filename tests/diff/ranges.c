@@ -7,19 +7,11 @@
 #include <sys/file.h>
 #include <sys/wait.h>
 
+#include "dice.h"
+
 #define WHO 4
 #define FDS 6
 #define SPAN 40
-
-static uint64_t state;
-
-static uint32_t roll(uint32_t below)
-{
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return (uint32_t)((state * 0x2545f4914f6cdd1dull) >> 33) % below;
-}
 
 struct order {
     int what, fd, other, type, whence;
@@ -164,7 +156,7 @@ static void ask(long n)
 int main(int argc, char **argv)
 {
     long count = argc > 2 ? atol(argv[2]) : 3000;
-    state = (argc > 1 ? strtoull(argv[1], NULL, 10) : 1) * 0x9e3779b97f4a7c15ull + 1;
+    dice_seed(argc > 1 ? argv[1] : NULL);
     facts_begin();
     put_file("a", "0123456789012345678901234567", 0666);
     put_file("b", "0123456789", 0666);

@@ -8,11 +8,12 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include "dice.h"
+
 #define PAGES 48
 #define FILE_PAGES 12
 #define PAGE 4096
 
-static uint64_t state;
 static char *arena;
 static int file, scratch, file_pages = FILE_PAGES;
 static uint64_t
@@ -31,14 +32,6 @@ static bool is_one(int at, int count)
             return false;
     }
     return true;
-}
-
-static uint32_t roll(uint32_t below)
-{
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return (uint32_t)((state * 0x2545f4914f6cdd1dull) >> 33) % below;
 }
 
 /* What the kernel can read there, by its own copies: nobody faults. */
@@ -212,7 +205,7 @@ static void ask(long n)
 int main(int argc, char **argv)
 {
     long count = argc > 2 ? atol(argv[2]) : 1500;
-    state = (argc > 1 ? strtoull(argv[1], NULL, 10) : 1) * 0x9e3779b97f4a7c15ull + 1;
+    dice_seed(argc > 1 ? argv[1] : NULL);
     facts_begin();
     arena = mmap(NULL, (PAGES + 32) * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     arena += 16 * PAGE;

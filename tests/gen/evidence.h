@@ -147,4 +147,7 @@ struct gen_blob gen_event_log_informed(uint8_t rtmr[4][48]);
 struct gen_blob gen_event_log_aael(uint8_t rtmr[4][48]);
 struct gen_blob gen_event_log_dstack(uint8_t rtmr[4][48]);
 
+// A file of that folder; what cannot be written ends the program.
+void gen_save(const char *folder, const char *name, const void *data, size_t size);
+
 #endif

@@ -95,3 +95,16 @@ void gen_public_xy(EVP_PKEY *key, uint8_t *xy, size_t part_size)
 {
     GEN_MUST(sh_pki_public_xy(key, xy, part_size) == 0);
 }
+
+void gen_save(const char *folder, const char *name, const void *data, size_t size)
+{
+    char path[4096];
+    FILE *f;
+
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    f = fopen(path, "wb");
+    if (!f || fwrite(data, 1, size, f) != size || fclose(f)) {
+        perror(path);
+        exit(1);
+    }
+}

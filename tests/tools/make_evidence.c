@@ -10,22 +10,9 @@
 
 static const char *folder;
 
-static void save(const char *name, const void *data, size_t size)
-{
-    char path[4096];
-    FILE *f;
-
-    snprintf(path, sizeof(path), "%s/%s", folder, name);
-    f = fopen(path, "wb");
-    if (!f || fwrite(data, 1, size, f) != size || fclose(f)) {
-        perror(path);
-        exit(1);
-    }
-}
-
 static void save_blob(const char *name, const struct gen_blob *b)
 {
-    save(name, b->data, b->size);
+    gen_save(folder, name, b->data, b->size);
 }
 
 static void save_signed(const char *name, const char *member, const struct gen_blob *body,
@@ -35,7 +22,7 @@ static void save_signed(const char *name, const char *member, const struct gen_b
     int n = sprintf(text, "{\"%s\":%.*s,\"signature\":\"%.*s\"}", member, (int)body->size,
                     (char *)body->data, (int)sig->size, (char *)sig->data);
 
-    save(name, text, (size_t)n);
+    gen_save(folder, name, text, (size_t)n);
     free(text);
 }
 
@@ -46,7 +33,7 @@ static void save_intel(const struct gen_intel *g)
     save_blob("quote.bin", &g->quote);
     save_blob("root.pem", &g->root);
     save_blob("pck_chain.pem", &g->pck_chain);
-    save("collateral.json", json, strlen(json));
+    gen_save(folder, "collateral.json", json, strlen(json));
     save_signed("tcb_info.json", "tcbInfo", &g->tcb_info, &g->tcb_sig);
     save_signed("qe_identity.json", "enclaveIdentity", &g->qe_identity, &g->qe_sig);
     save_blob("tcb_signing_chain.pem", &g->tcb_chain);

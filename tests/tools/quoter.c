@@ -28,20 +28,6 @@ static struct gen_intel_options options_of(const char *kind)
     return o;
 }
 
-static void save(const char *folder, const char *kind, const char *name, const void *data,
-                 size_t size)
-{
-    char path[4096];
-    FILE *f;
-
-    snprintf(path, sizeof(path), "%s/%s/%s", folder, kind, name);
-    f = fopen(path, "wb");
-    if (!f || fwrite(data, 1, size, f) != size || fclose(f)) {
-        perror(path);
-        exit(1);
-    }
-}
-
 static void prepare(const char *folder, const char *kind)
 {
     struct gen_intel_options o = options_of(kind);
@@ -55,8 +41,8 @@ static void prepare(const char *folder, const char *kind)
     }
     gen_intel(&o, &g);
     json = gen_intel_collateral(&g);
-    save(folder, kind, "root.pem", g.root.data, g.root.size);
-    save(folder, kind, "collateral.json", json, strlen(json));
+    gen_save(path, "root.pem", g.root.data, g.root.size);
+    gen_save(path, "collateral.json", json, strlen(json));
     free(json);
     gen_intel_free(&g);
 }
