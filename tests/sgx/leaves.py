@@ -31,9 +31,9 @@ def page():
     """docs/sgx-leaves.md, from the table that the tests run."""
     text = re.sub(r'\n {4,}', ' ', open('tests/sgx/leaves.def').read())
     out = ['# What each SGX leaf refuses\n',
-           'Line by line of the pseudo-code in the Intel SDM, volume 3D, 38.3 and 38.4 (64-bit mode, no VM exits); the simulated',
-           'processor was held against it in this order. Each line with an outcome is run by `tests/unit/test_sgxsim_leaves.c`. Written',
-           'by `python3 tests/sgx/leaves.py write` from `tests/sgx/leaves.def`; `tests/e2e/66-attack.sh` holds the two together.\n']
+           'This follows the pseudo-code in the Intel SDM, volume 3D, 38.3 and 38.4 (64-bit mode, no VM exits) line by line. The simulated',
+           'processor was compared with it in this order. `tests/unit/test_sgxsim_leaves.c` runs each line with an outcome. The page is written',
+           'by `python3 tests/sgx/leaves.py write` from `tests/sgx/leaves.def`, and `tests/e2e/66-attack.sh` checks that the two agree.\n']
     last = None
     for kind, leaf, what, rest in re.findall(r'^(ROW|ABSENT|ENTRY|INSIDE)\((\w+), "([^"]*)", (.*)\)$', text, re.M):
         if leaf != last:
