@@ -144,6 +144,16 @@ static int add_reserved_bytes(int fd)
     return ioctl(fd, SGX_IOC_ENCLAVE_ADD_PAGES, &add);
 }
 
+/* The page is added, and its count has nowhere to go. */
+static int add_read_only(int fd)
+{
+    struct sgx_enclave_add_pages *a =
+        mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    *a = *good_add(6);
+    mprotect(a, PAGE, PROT_READ);
+    return ioctl(fd, SGX_IOC_ENCLAVE_ADD_PAGES, a);
+}
+
 static void check_add(int fd)
 {
     CASE("created: CREATE again", do_create(fd, reserve()), EINVAL);
@@ -173,6 +183,12 @@ static void check_add(int fd)
     CASE("ADD_PAGES: no source", ADD(src, (uint64_t)gap + PAGE), EFAULT);
     tell(add.count == 0, "ADD_PAGES: ... count 0");
     CASE("ADD_PAGES: a TCS with reserved bytes", add_bad_tcs(fd), EIO);
+    CASE("ADD_PAGES: flags that there are not", ADD(flags, ~1ull), 0);
+    CASE("ADD_PAGES: a place that is taken comes before no source", ADD(src, (uint64_t)gap + PAGE),
+         EBUSY);
+    CASE("ADD_PAGES: an argument that cannot be written", add_read_only(fd), EFAULT);
+    CASE("ADD_PAGES: ... the page is there all the same",
+         (good_add(6), ioctl(fd, SGX_IOC_ENCLAVE_ADD_PAGES, &add)), EBUSY);
 }
 
 static void check_building(int fd, uint64_t base)
@@ -206,6 +222,15 @@ static void check_building(int fd, uint64_t base)
     CASE("mprotect: all of it", mprotect((void *)base, SIZE, PROT_READ | PROT_WRITE), EACCES);
     CASE("mremap: larger", mremap((void *)(base + 9 * PAGE), PAGE, 2 * PAGE, MREMAP_MAYMOVE),
          EFAULT);
+    CASE("mremap: as it is", mremap((void *)(base + 8 * PAGE), 2 * PAGE, 2 * PAGE, 0), 0);
+    CASE("mremap: to nothing", mremap((void *)(base + 8 * PAGE), 2 * PAGE, 0, 0), EINVAL);
+    CASE("mremap: smaller", mremap((void *)(base + 8 * PAGE), 2 * PAGE, PAGE, 0), 0);
+    CASE("mmap: where it was, if nothing is there",
+         map_at(fd, base + 9 * PAGE, PAGE, 7, MAP_SHARED | MAP_FIXED_NOREPLACE, 0), 0);
+    CASE("mmap: where something is, if nothing is there",
+         map_at(fd, base + 9 * PAGE, PAGE, 7, MAP_SHARED | MAP_FIXED_NOREPLACE, 0), EEXIST);
+    CASE("mmap: neither shared nor private", map_at(fd, base + 9 * PAGE, PAGE, 7, MAP_FIXED, 0),
+         EINVAL);
     CASE("munmap", munmap((void *)(base + 9 * PAGE), PAGE), 0);
     CASE("mprotect: over a hole", mprotect((void *)(base + 8 * PAGE), 3 * PAGE, PROT_NONE), ENOMEM);
     CASE("mmap: once more", do_map(fd, base), 0);
@@ -254,6 +279,14 @@ static int init_as(uint64_t attributes, int provision, size_t flip)
     return ret;
 }
 
+static int do_provision(int fd)
+{
+    struct sgx_enclave_provision pass = {.fd = (uint64_t)open("/dev/sgx_provision", O_RDONLY)};
+    int ret = ioctl(fd, SGX_IOC_ENCLAVE_PROVISION, &pass);
+    close((int)pass.fd);
+    return ret;
+}
+
 static void check_init(int fd)
 {
     CASE("INIT: bad pointer", ioctl(fd, SGX_IOC_ENCLAVE_INIT, NOWHERE), EFAULT);
@@ -265,6 +298,8 @@ static void check_init(int fd)
     CASE("INIT: one bit of Q1", init_with(fd, 1040, 1), EPERM);
     CASE("INIT: one bit of the measurement", init_with(fd, 960, 1), EPERM);
     CASE("INIT: the key", init_with(fd, 200, 1), EPERM);
+    CASE("INIT: an attribute that no processor has", init_with(fd, 928, 8), EINVAL);
+    CASE("INIT: XFRM that the mask leaves free", init_with(fd, 943, 1), EPERM);
     CASE("INIT: a page is missing", init_as(4, 0, 7), EPERM);
     if (sgx2)
         CASE("INIT: attributes that the signature does not have", init_as(4 | 0x80, 0, 99), EPERM);
@@ -273,6 +308,7 @@ static void check_init(int fd)
     CASE("INIT: PROVISIONKEY, allowed; the signature has it not", init_as(4 | 16, 2, 99), EPERM);
     CASE("INIT: EINITTOKENKEY", init_as(4 | 32, 0, 99), EACCES);
     CASE("INIT", do_init(fd), 0);
+    CASE("initialized: PROVISION", do_provision(fd), 0);
     CASE("initialized: INIT", do_init(fd), EINVAL);
     CASE("initialized: INIT, bad pointer", ioctl(fd, SGX_IOC_ENCLAVE_INIT, NOWHERE), EINVAL);
     CASE("initialized: ADD_PAGES", do_add(fd, 7), EINVAL);
@@ -358,6 +394,18 @@ static void check_change(int fd, uint64_t base)
          map_at(fd, base + 0x3000, PAGE, 7, MAP_SHARED | MAP_FIXED, 0), 0);
     tell(run_op(base, 5, base + 0x9000, 0x20b) == 0, "a page is added as it is accepted");
     CASE("mprotect: of that page, to be executed", mprotect((void *)(base + 0x9000), PAGE, 7), 0);
+    /* The enclave reads where no page is: the kernel adds one, which nobody accepts. */
+    tell(run_op(base + PAGE, 3, base + 0xb000, 0) == ~0ull, "a page that is not accepted");
+    CASE("RESTRICT: what is not accepted", LIMIT(0xb000, 1, 0), EFAULT);
+    tell(limit.result == 20 && limit.count == 0, "RESTRICT: ... SGX_PAGE_NOT_MODIFIABLE");
+    CASE("MODIFY: what is not accepted", CHANGE(0xb000, 4, 0), EFAULT);
+    tell(change.result == 20 && change.count == 0, "MODIFY: ... SGX_PAGE_NOT_MODIFIABLE");
+    CASE("MODIFY: the second page is not there", CHANGE(0x9000, 4, change.length = 2 * PAGE),
+         EFAULT);
+    tell(change.count == PAGE && change.result == 0, "MODIFY: ... count of the first");
+    tell(run_op(base, 5, base + 0x9000, 0x410) == 0, "the enclave accepts it");
+    CASE("REMOVE: the second page is not there", DROP(0x9000, drop.length = 2 * PAGE), EFAULT);
+    tell(drop.count == PAGE, "REMOVE: ... count of the first");
 }
 
 int main(int argc, char **argv)

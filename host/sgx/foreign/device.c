@@ -259,7 +259,7 @@ static long map_device(struct file *f, const long a[6])
     bool fixed = (a[3] & (MAP_FIXED | MAP_FIXED_NOREPLACE)) != 0;
     if (a[1] == 0 || a[5] % 4096 != 0)
         return -EINVAL;
-    if ((a[3] & MAP_TYPE) == MAP_PRIVATE)
+    if ((a[3] & MAP_TYPE) != MAP_SHARED && (a[3] & MAP_TYPE) != MAP_SHARED_VALIDATE)
         return -EINVAL;
     if (fixed && start % 4096 != 0)
         return -EINVAL;
@@ -276,6 +276,11 @@ static long map_device(struct file *f, const long a[6])
     if (!fixed && !is_inside(f->dev, start & ~0xfffull, (start & ~0xfffull) + size))
         return -EACCES; /* the kernel would look for a place, and none of those is in ELRANGE */
     start &= ~0xfffull;
+    if ((a[3] & MAP_FIXED) == 0 && fixed &&
+        mmap((void *)start, size, PROT_NONE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1,
+             0) == MAP_FAILED)
+        return -errno; /* something is there */
     if (!is_inside(f->dev, start, start + size))
         return -EACCES;
     int ret = sgxsim_map(f->dev, start, size, prot);
@@ -386,6 +391,19 @@ long fgn_munmap(const long a[6])
     return ret != 0 ? ret : FGN_PASS;
 }
 
+/* What is left of an enclave's mapping that becomes smaller stays where it is. */
+static long shrink_mapping(uint64_t start, uint64_t old, uint64_t size)
+{
+    old = (old + 0xfff) & ~0xfffull;
+    size = (size + 0xfff) & ~0xfffull;
+    if (size == old)
+        return (long)start;
+    long ret = unmap_enclaves(start + size, start + old);
+    if (ret == 0)
+        ret = fgn_raw3(SYS_munmap, start + size, old - size, 0);
+    return ret == 0 ? (long)start : ret;
+}
+
 /* The driver's mappings may not grow (VM_DONTEXPAND), and moved ones would not be where the enclave
  * is. */
 long fgn_mremap(const long a[6])
@@ -395,9 +413,15 @@ long fgn_mremap(const long a[6])
     if (!any_mapped || start % 4096 != 0)
         return FGN_PASS;
     fgn_lock();
-    if (find_mapped(start, start + ((uint64_t)a[1] == 0 ? 1 : (uint64_t)a[1]), &from, &to) != NULL)
+    if (find_mapped(start, start + ((uint64_t)a[1] == 0 ? 1 : (uint64_t)a[1]), &from, &to) !=
+        NULL) {
         ret = (uint64_t)a[2] > (uint64_t)a[1] ? -EFAULT : -EINVAL;
-    else if ((a[3] & MREMAP_FIXED) != 0)
+        if (ret == -EINVAL && a[2] != 0 && (a[3] & ~MREMAP_MAYMOVE) == 0)
+            ret = shrink_mapping(start, (uint64_t)a[1], (uint64_t)a[2]);
+        fgn_unlock();
+        return ret;
+    }
+    if ((a[3] & MREMAP_FIXED) != 0)
         ret = unmap_enclaves((uint64_t)a[4], (uint64_t)a[4] + (uint64_t)a[2]);
     fgn_unlock();
     return ret != 0 ? ret : FGN_PASS;
