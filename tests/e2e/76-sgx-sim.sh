@@ -36,6 +36,8 @@ done
 same "/proc/cpuinfo says the same processor" "$(run --cpu icelake grep -cE '^vendor_id.*GenuineIntel|^model\s*: 106$|^flags.* sgx sgx_lc' /proc/cpuinfo)" \
     "$((3 * $(grep -c ^processor /proc/cpuinfo)))"
 
+same "... without features whose state no enclave can have" "$(run --cpu sgx1 grep -cE ' (amx_|avx512|pku|ospke)' /proc/cpuinfo)" 0
+
 # What is not a program's of SGX runs, too.
 same "arguments and environment" "$(FOO=bar run -- sh -c 'echo "$0 $1 $FOO $SHELTER_SGX_SIM"' a b)" "a b bar "
 printf '#!/bin/sh\necho script "$1"\n' >"$T/script" && chmod +x "$T/script"

@@ -41,6 +41,11 @@ static void test_cpuid(void)
     tell(b == signature_INTEL_ebx && a >= 0x12, "CPUID: the vendor, and leaf 12H");
     __cpuid_count(7, 0, a, b, c, d);
     tell((b >> 2 & 1) == 1 && (c >> 30 & 1) == 1, "CPUID.7: SGX and launch control");
+    bool avx512 = b >> 16 & 1, pku = c >> 3 & 1, amx = d >> 24 & 1;
+    __cpuid_count(0x12, 1, a, b, c, d);
+    tell((!avx512 || (c & 0xe0) == 0xe0) && (!pku || (c >> 9 & 1) == 1) &&
+             (!amx || (c >> 17 & 3) == 3),
+         "CPUID.7: no feature whose state an enclave cannot have");
     __cpuid_count(0x12, 0, a, b, c, d);
     tell((a & 1) == 1, "CPUID.12H.0: SGX1");
     printf("# SGX2 %u, EDECCSSA %u, largest enclave 2^%u\n", a >> 1 & 1, a >> 11 & 1,

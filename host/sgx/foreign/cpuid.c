@@ -67,6 +67,27 @@ static void answer_sgx(uint32_t subleaf, struct answer *r)
     }
 }
 
+/* Features whose state no enclave can have: a program that finds them puts them into XFRM. */
+static void hide_features(struct answer *r)
+{
+    if ((fgn_offered() & FGN_AMX) == 0)
+        r->d &= ~(1u << 22 | 1u << 24 | 1u << 25);
+    if ((fgn_offered() & FGN_AVX512) == 0) {
+        r->b &= ~(1u << 16 | 1u << 17 | 1u << 21 | 7u << 26 | 3u << 30);
+        r->c &= ~(1u << 1 | 1u << 6 | 1u << 11 | 1u << 12 | 1u << 14);
+        r->d &= ~(1u << 2 | 1u << 3 | 1u << 8 | 1u << 23);
+    }
+    if ((fgn_offered() & FGN_PKRU) == 0)
+        r->c &= ~(1u << 3 | 1u << 4);
+}
+
+uint64_t fgn_offered(void)
+{
+    struct sgxsim_caps caps;
+    sgxsim_caps(&caps);
+    return caps.attributes.xfrm;
+}
+
 static void answer_leaf(uint32_t leaf, uint32_t subleaf, struct answer *r)
 {
     static const char brand[48] = FGN_BRAND;
@@ -96,6 +117,9 @@ static void answer_leaf(uint32_t leaf, uint32_t subleaf, struct answer *r)
         if (subleaf == 0) {
             r->b |= 1u << 2;  /* SGX */
             r->c |= 1u << 30; /* launch control */
+            hide_features(r);
+        } else if (subleaf == 1 && (fgn_offered() & FGN_AVX512) == 0) {
+            r->a &= ~(1u << 5); /* BF16 */
         }
         break;
     case 0x12:
@@ -110,10 +134,12 @@ static void answer_leaf(uint32_t leaf, uint32_t subleaf, struct answer *r)
     case 0x1a:
     case 0x1b:
     case 0x1c:
-    case 0x1d:
-    case 0x1e:
         if (leaf > vendor.a)
             *r = (struct answer){0};
+        break;
+    case 0x1d: /* AMX */
+    case 0x1e:
+        *r = (struct answer){0};
         break;
     case 0x1f:
         if (leaf > vendor.a)

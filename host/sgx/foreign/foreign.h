@@ -145,6 +145,10 @@ long fgn_execve(struct fgn_thread *t, ucontext_t *uc, long number, const long a[
 void fgn_cpuid_start(void);
 void fgn_cpuid_patch(uint64_t start, uint64_t size);
 bool fgn_cpuid_trap(int sig, ucontext_t *uc);
+uint64_t fgn_offered(void); /* XFRM that enclaves may have */
+#define FGN_AVX512 (7ull << 5)
+#define FGN_PKRU (1ull << 9)
+#define FGN_AMX (3ull << 17)
 long fgn_madvise(const long a[6]);
 
 /* length.c: bytes of the instruction at p, of which `room` can be read; 0: none that we know. */

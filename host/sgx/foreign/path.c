@@ -102,6 +102,28 @@ static long device_call(long number, const long a[6], const char *path)
     }
 }
 
+/* As CPUID has it (cpuid.c). */
+static bool is_hidden(const char *flag)
+{
+    uint64_t offered = fgn_offered();
+    return ((offered & FGN_AMX) == 0 && strncmp(flag, "amx_", 4) == 0) ||
+           ((offered & FGN_AVX512) == 0 && strncmp(flag, "avx512", 6) == 0) ||
+           ((offered & FGN_PKRU) == 0 &&
+            (strncmp(flag, "pku ", 4) == 0 || strncmp(flag, "ospke ", 6) == 0));
+}
+
+static int show_flags(char *to, size_t size, const char *line, int length)
+{
+    int n = 0;
+    for (int i = 0; i < length - 1 && n < (int)size - 16; i++) {
+        if (i > 0 && line[i - 1] == ' ' && is_hidden(line + i))
+            i += (int)strcspn(line + i, " \n");
+        else
+            to[n++] = line[i];
+    }
+    return n + snprintf(to + n, size - (size_t)n, " sgx sgx_lc\n");
+}
+
 /* One line of /proc/cpuinfo as this processor has it. */
 static int show_line(char *to, size_t size, const char *line, int length)
 {
@@ -118,7 +140,7 @@ static int show_line(char *to, size_t size, const char *line, int length)
     if (strncmp(line, "stepping", 8) == 0)
         return snprintf(to, size, "stepping\t: %u\n", sign & 15);
     if (strncmp(line, "flags", 5) == 0)
-        return snprintf(to, size, "%.*s sgx sgx_lc\n", length - 1, line);
+        return show_flags(to, size, line, length);
     return snprintf(to, size, "%.*s", length, line);
 }
 
