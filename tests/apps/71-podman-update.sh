@@ -35,9 +35,31 @@ check "... is the new image" until_true 30 sh -c "timeout 20 '$T/podman' logs u 
 same "by the old digest it is the old one" "$(says "$at/app@$first")" one
 same "... and converted is the new one alone" "$(images)" $((before + 1))
 p rm -f -t 0 u >/dev/null 2>&1
-if [ -S /run/systemd/private ]; then
-    status "auto-update --dry-run" 0 "$T/podman" auto-update --dry-run
-else skip "auto-update itself: it asks systemd, which does not run here"; fi
+# auto-update itself: it asks systemd to start the unit anew, here a script that does what such a unit does.
+mkdir -p /run/systemd && mount -t tmpfs none /run/systemd
+cat >"$T/unit" <<END
+#!/bin/bash
+exec timeout -k 5 60 "$T/podman" run -d --replace --name u --network none --label io.containers.autoupdate=registry --label PODMAN_SYSTEMD_UNIT="\$1" "$at/app:1" sh -c 'cat /www/index.html; exec sleep 1000'
+END
+chmod +x "$T/unit"
+python3 tests/apps/systemd.py /run/systemd/private "$T/unit" >"$T/units" 2>&1 &
+units=$!
+cleanup_hooks+=('kill $units 2>/dev/null')
+printf '[[registry]]\nlocation = "%s"\ninsecure = true\n' "$at" >"$T/registries.conf"
+export CONTAINERS_REGISTRIES_CONF=$T/registries.conf
+check "auto-update: a unit" "$T/unit" u.service
+status "auto-update --dry-run: nothing new" 0 "$T/podman" auto-update --dry-run --format '{{.Unit}} {{.Updated}}'
+same "... it says so" "$(cat "$T/out")" "u.service false"
+push three
+p tag "$(p inspect -f '{{.Image}}' u)" "$at/app:1" # what is there is the older one
+status "auto-update --dry-run: an image of another digest" 0 "$T/podman" auto-update --dry-run --format '{{.Unit}} {{.Updated}}'
+same "... it says so" "$(cat "$T/out")" "u.service pending"
+status "auto-update" 0 "$T/podman" auto-update --format '{{.Unit}} {{.Updated}}'
+same "... it was done" "$(cat "$T/out")" "u.service true"
+check "... by the unit, once" grep -qx 'restart u.service 0' "$T/units"
+check "... the new image runs" until_true 30 sh -c "timeout 20 '$T/podman' logs u 2>/dev/null | grep -qx three"
+same "... and converted is the new one alone" "$(images)" $((before + 2))
+p rm -f -t 0 u >/dev/null 2>&1
 # A registry that gives other bytes than the digest says.
 blob=$(python3 -c "
 import json, urllib.request
@@ -46,6 +68,6 @@ print(m['layers'][-1]['digest'].split(':')[1])")
 p rmi -fa >/dev/null 2>&1
 printf X | dd of="$T/registry/docker/registry/v2/blobs/sha256/${blob:0:2}/$blob/data" bs=1 seek=200 conv=notrunc 2>/dev/null
 status "a registry that lies" 125 "$T/podman" run --rm --network none --tls-verify=false "$at/app:1" true
-kill $registry
-wait $registry 2>/dev/null
+kill $registry $units
+wait $registry $units 2>/dev/null
 nothing_left

@@ -144,7 +144,7 @@ import hashlib, json, sys
 d = sys.argv[1]
 layer = 'sha256:' + hashlib.sha256(open(d + '/layer.tar', 'rb').read()).hexdigest()
 own, e2e, serve = 'gcr.io/k8s-staging-cri-tools/', 'registry.k8s.io/e2e-test-images/', {'Cmd': ['/bin/serve']}
-images = {e2e + 'busybox:1.29-2': {'Cmd': ['sh']}, e2e + 'nginx:1.14-2': serve, own + 'hostnet-nginx-amd64:latest': serve | {'Env': ['PATH=/bin', 'PORT=12003']},
+images = {e2e + 'busybox:1.29-2': {'Cmd': ['sh']}, e2e + 'nginx:1.14-2': serve, e2e + 'httpd:2.4.39-4': serve, own + 'hostnet-nginx-amd64:latest': serve | {'Env': ['PATH=/bin', 'PORT=12003']},
           own + 'test-image-predefined-group:latest': {'User': '1000'}}
 images |= {f'{own}test-image-user-{n}:latest': {'User': u} for n, u in
            [('uid', '1002'), ('username', 'www-data'), ('uid-group', '1003:users'), ('username-group', 'www-data:100')]}
