@@ -20,6 +20,7 @@ void sup_client_drop(struct sup_client *c)
     sh_frames_free(&c->in);
     sh_fifo_free(&c->out);
     sh_fifo_free(&c->last);
+    sh_fifo_free(&c->exec);
     sh_fifo_free(&c->input_waiting);
     for (unsigned i = 0; i < 2; i++)
         sh_fifo_free(&c->output[i].waiting);
@@ -125,7 +126,7 @@ void sup_clients_end(struct sup_clients *s, uint16_t session, const struct sh_fi
 {
     FOR_SUP_CLIENTS(c, s)
     if (!c->last.size && !c->closing &&
-        (c->attached ? c->session == session : !session && c->waits))
+        (c->attached ? c->session == session : !session && (c->waits || c->exec.size)))
         sh_fifo_add(&c->last, sh_fifo_peek(last), last->size);
 }
 

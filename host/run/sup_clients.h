@@ -34,6 +34,7 @@ struct sup_client {
     uint8_t request[4 + SH_CONTROL_ASK_MAX];
     size_t request_size;
     bool traces, trace_lost; /* gets the trace; some of it was dropped */
+    struct sh_fifo exec;     /* payload of its EXEC, which waits until the workload runs */
     struct sh_fifo last;     /* the frame that ends it, once its output is delivered */
     bool closing;            /* ends when `out` is empty */
 };
@@ -72,7 +73,7 @@ void sup_clients_eof(struct sup_clients *s, uint16_t session, unsigned i);
 /* STARTED, to those who wait for it. */
 void sup_clients_started(struct sup_clients *s, uint16_t session);
 
-/* The last frame for all clients of a session (and the waiting ones, for session 0). */
+/* The last frame for all clients of a session (and those who wait for it, for session 0). */
 void sup_clients_end(struct sup_clients *s, uint16_t session, const struct sh_fifo *last);
 
 #endif

@@ -25,6 +25,11 @@ static void take_signal(struct sup_guest *g, struct sup_client *c, const struct 
 {
     struct sh_error why = {0};
     uint32_t signal = sh_frame_u32(f, 0);
+    if (c->exec.size) { /* for its program, which has not begun */
+        sh_fifo_free(&c->exec);
+        sh_frame_put_exit(&c->last, 0, 0, signal, NULL);
+        return;
+    }
     if (!c->attached && signal != SIGKILL && refuse_stopped(g, c, f))
         return;
     if (sh_signal_need(&g->life->instance->config, signal, &why)) {
@@ -86,7 +91,7 @@ static void take_frame(struct sup_guest *g, struct sup_client *c, const struct s
         take_signal(g, c, f);
         break;
     case SH_FRAME_EXEC:
-        if (!c->attached && !c->waits && !refuse_stopped(g, c, f))
+        if (!c->attached && !c->waits && !c->exec.size && !refuse_stopped(g, c, f))
             sup_guest_exec(g, c, f->data, f->size);
         break;
     case SH_FRAME_STATS:

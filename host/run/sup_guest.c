@@ -132,6 +132,18 @@ static void take_end(struct sup_guest *g, struct sup_session *session,
                    text[0] ? text : "the guest could not start the workload and does not say why");
 }
 
+/* Programs that were asked for before the workload ran. */
+static void start_waiting(struct sup_guest *g)
+{
+    FOR_SUP_CLIENTS(c, g->clients)
+    if (c->exec.size) {
+        struct sh_fifo asked = c->exec;
+        c->exec = (struct sh_fifo){0};
+        sup_guest_exec(g, c, sh_fifo_peek(&asked), asked.size);
+        sh_fifo_free(&asked);
+    }
+}
+
 static void take_frame(struct sup_guest *g, const struct sh_frame_view *f)
 {
     if (f->type == SH_FRAME_HELLO) {
@@ -174,6 +186,8 @@ static void take_frame(struct sup_guest *g, const struct sh_frame_view *f)
         if (!session->id)
             sup_life_started(g->life);
         sup_clients_started(g->clients, session->id);
+        if (!session->id)
+            start_waiting(g);
         break;
     case SH_FRAME_EXIT:
     case SH_FRAME_ERROR:
@@ -265,9 +279,11 @@ void sup_guest_exec(struct sup_guest *g, struct sup_client *c, const uint8_t *pa
     for (size_t i = 1; i < SH_SESSION_MAX && !free_one; i++)
         if (!g->sessions[i].open)
             free_one = &g->sessions[i];
-    if (!g->sessions[0].started)
-        why = "the workload is not running yet; try again in a moment";
-    else if (!free_one)
+    if (!g->sessions[0].started) {
+        sh_fifo_add(&c->exec, payload, size);
+        return;
+    }
+    if (!free_one)
         why = "too many programs run in this instance; wait until one ends";
     else if (g->last_session == UINT16_MAX)
         why = "this instance has started all the programs it can; start it again";

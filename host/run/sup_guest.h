@@ -53,7 +53,8 @@ bool sup_guest_stopped(const struct sup_guest *g, char *why, size_t why_size);
 /* The image's stop signal now, KILL after that time. */
 void sup_guest_stop(struct sup_guest *g, uint32_t after_ms);
 
-/* Starts a program for this client (payload of SH_FRAME_EXEC), or tells it why not. */
+/* Starts a program for this client (payload of SH_FRAME_EXEC), once the workload runs, or tells it
+ * why not. */
 void sup_guest_exec(struct sup_guest *g, struct sup_client *c, const uint8_t *payload, size_t size);
 
 /* When sup_guest_timers has something to do, as sh_now_ms; 0: never. */
