@@ -63,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             abort();
         break;
     case 3:
-        sh_user_resolve(&user, "app:media", text, size / 2, text + size / 2, size - size / 2);
+        sh_user_resolve(&user, "app:media:1,2", text, size / 2, text + size / 2, size - size / 2);
         break;
     case 4:
         tar(data, size);

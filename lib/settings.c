@@ -407,7 +407,7 @@ static void take_choice(struct maker *k, int key, char *value)
             refuse_settings(k, -EBADMSG, "the working directory is not an absolute path");
         return set_text(k, &s->workdir, value, 4095, "the working directory is too long");
     case SH_LAUNCH_USER:
-        return set_text(k, &s->user, value, 255, "the user is empty or too long");
+        return set_text(k, &s->user, value, 1023, "the user is empty or too long");
     case SH_LAUNCH_HOSTNAME:
         s->hostname = value;
         return;

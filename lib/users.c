@@ -110,6 +110,18 @@ static void add_group(struct sh_user *u, uint32_t gid)
     u->group_count++;
 }
 
+static int add_numbers(struct sh_user *u, const char *list)
+{
+    for (const char *p = list, *comma; p; p = comma ? comma + 1 : NULL) {
+        uint32_t gid;
+        comma = strchr(p, ',');
+        if (!read_id((struct field){p, comma ? (size_t)(comma - p) : strlen(p)}, &gid))
+            return -ENOENT;
+        add_group(u, gid);
+    }
+    return 0;
+}
+
 int sh_user_resolve(struct sh_user *u, const char *spec, const char *passwd, size_t passwd_size,
                     const char *group, size_t group_size)
 {
@@ -117,7 +129,8 @@ int sh_user_resolve(struct sh_user *u, const char *spec, const char *passwd, siz
     size_t count;
     const char *colon = strchr(spec, ':');
     struct field want = {spec, colon ? (size_t)(colon - spec) : strlen(spec)};
-    struct field want_group = {colon ? colon + 1 : "", colon ? strlen(colon + 1) : 0};
+    const char *named = colon ? colon + 1 : "", *more = strchr(named, ':');
+    struct field want_group = {named, more ? (size_t)(more - named) : strlen(named)};
     *u = (struct sh_user){.home = "/"};
     if (!want.size)
         want = (struct field){"0", 1};
@@ -145,5 +158,5 @@ int sh_user_resolve(struct sh_user *u, const char *spec, const char *passwd, siz
         u->gid = id;
     }
     add_group(u, u->gid);
-    return 0;
+    return more ? add_numbers(u, more + 1) : 0;
 }

@@ -16,8 +16,9 @@ struct sh_user {
     char home[1024]; /* "/" where /etc/passwd names none */
 };
 
-/* Resolves "user[:group]", names or numbers; "" is root. Without a group given: the user's first
- * one, and those that list him. The texts need no NUL. 0, or -ENOENT: a name that is not there. */
+/* Resolves "user[:group[:gid,...]]", names or numbers; "" is root. Without a group given: the
+ * user's first one, and those that list him. Groups behind are numbers. The texts need no NUL. 0,
+ * or -ENOENT: a name that is not there. */
 int sh_user_resolve(struct sh_user *u, const char *spec, const char *passwd, size_t passwd_size,
                     const char *group, size_t group_size);
 

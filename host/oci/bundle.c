@@ -85,6 +85,7 @@ static const struct shape {
       {"user", 'o'},
       {"user.uid", 'n'},
       {"user.gid", 'n'},
+      {"user.additionalGids", 'a'},
       {"terminal", 'b'},
       {"consoleSize", 'o'},
       {"consoleSize.height", 'n'},
@@ -179,6 +180,25 @@ static bool is_id(const cJSON *user, const char *name)
     return !id || (number != UINT64_MAX && (double)number == id->valuedouble);
 }
 
+/* Behind "UID:GID", as the launch config has them. */
+static int read_groups(const cJSON *list, const char *name, char **user, struct sh_error *err)
+{
+    const cJSON *item;
+    const char *mark = ":";
+    cJSON_ArrayForEach(item, list)
+    {
+        if (!cJSON_IsNumber(item) || item->valuedouble != (double)(uint32_t)item->valuedouble ||
+            item->valuedouble >= UINT32_MAX)
+            return bad_field(err, name, "process.user.additionalGids",
+                             "has an entry that is no number from 0 to 4294967294");
+        char *longer = sh_format("%s%s%u", *user, mark, (uint32_t)item->valuedouble);
+        free(*user);
+        *user = longer;
+        mark = ",";
+    }
+    return 0;
+}
+
 int oci_process_read(const cJSON *json, const char *name, struct oci_process *p,
                      struct sh_error *err)
 {
@@ -203,6 +223,9 @@ int oci_process_read(const cJSON *json, const char *name, struct oci_process *p,
     p->workdir = sh_strdup(cwd);
     p->user = sh_format("%u:%u", (unsigned)number_of(user, "uid", UINT32_MAX, 0),
                         (unsigned)number_of(user, "gid", UINT32_MAX, 0));
+    r = read_groups(oci_array(user, "additionalGids"), name, &p->user, err);
+    if (r)
+        return r;
     p->terminal = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "terminal"));
     p->rows = (uint16_t)number_of(size, "height", UINT16_MAX, 0);
     p->columns = (uint16_t)number_of(size, "width", UINT16_MAX, 0);
@@ -287,6 +310,24 @@ static void read_resolver(struct oci_bundle *b, const char *path)
         b->resolver = sh_strdup(inet_ntop(AF_INET, &address, ip, sizeof(ip)));
 }
 
+/* Does it say more than which one name server to ask, and none that is only the host's own? */
+static bool says_more(const char *path)
+{
+    char line[1024], word[16], value[64];
+    unsigned servers = 0;
+    bool more = false;
+    cleanup_fclose FILE *f = fopen(path, "re");
+    while (f && fgets(line, sizeof(line), f)) {
+        if (sscanf(line, "%15s %63s", word, value) != 2)
+            continue;
+        if (!strcmp(word, "nameserver") && (!strncmp(value, "127.", 4) || !strcmp(value, "::1")))
+            return false;
+        servers += !strcmp(word, "nameserver");
+        more |= !strcmp(word, "search") || !strcmp(word, "domain") || !strcmp(word, "options");
+    }
+    return servers > 1 || (servers && more);
+}
+
 /* "size=64m" and "mode=1777" count; what else a kernel's tmpfs takes has no meaning. */
 static void add_tmpfs(struct oci_bundle *b, const char *target, const cJSON *options)
 {
@@ -334,6 +375,8 @@ static int read_mount(struct oci_bundle *b, const cJSON *mount, struct sh_error 
         *source == '/' ? sh_strdup(source) : sh_format("%s/%s", b->path, source);
     if (!strcmp(target, "/etc/resolv.conf"))
         read_resolver(b, full);
+    if (!strcmp(target, "/etc/resolv.conf") && !b->names && says_more(full))
+        b->names = sh_strdup(full);
     if (!strcmp(target, "/etc/hosts") && !b->hosts)
         b->hosts = sh_strdup(full);
     if (is_ours(target))
@@ -505,6 +548,7 @@ void oci_bundle_free(struct oci_bundle *b)
     free(b->uts_path);
     free(b->cgroup);
     free(b->resolver);
+    free(b->names);
     free(b->hosts);
     sh_strings_free(&b->tmpfs);
     oci_process_free(&b->process);

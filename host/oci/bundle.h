@@ -14,7 +14,7 @@
 struct oci_process {
     struct sh_strings args, env;
     char *workdir;            /* absolute */
-    char *user;               /* "UID:GID" */
+    char *user;               /* "UID:GID[:GID,...]" */
     struct sh_strings limits; /* SH_LAUNCH_LIMIT_FORMAT */
     bool terminal;
     uint16_t rows, columns; /* 0: not given */
@@ -48,6 +48,7 @@ struct oci_bundle {
     char *cgroup;       /* cgroupsPath; NULL: none given */
     char *hosts;        /* the engine's /etc/hosts; NULL */
     char *resolver;     /* first name server of the bundle's resolv.conf; NULL */
+    char *names;        /* that file, if it says more than that; NULL */
     uint64_t memory;    /* limit in bytes; 0: none */
     uint32_t cpus;      /* quota rounded up; 0: none */
     struct oci_bind

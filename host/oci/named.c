@@ -101,6 +101,13 @@ static bool is_listed(const struct sh_string_list *list, const char *text)
     return false;
 }
 
+/* Whatever groups the engine found for that user. */
+static bool is_user(const char *text, const char *user)
+{
+    size_t size = strlen(user);
+    return !strncmp(text, user, size) && (!text[size] || text[size] == ':');
+}
+
 static void leave_out(const struct sh_settings *s, struct sh_run_options *o)
 {
     struct sh_strings env = {0}, limits = {0};
@@ -118,7 +125,7 @@ static void leave_out(const struct sh_settings *s, struct sh_run_options *o)
     o->limits = limits;
     if (o->workdir && (!strcmp(o->workdir, "/") || !strcmp(o->workdir, s->workdir)))
         o->workdir = NULL;
-    if (o->user && (!strcmp(o->user, "0:0") || !strcmp(o->user, s->user)))
+    if (o->user && (is_user(o->user, "0:0") || is_user(o->user, s->user)))
         o->user = NULL;
     o->hostname = NULL;
 }

@@ -161,9 +161,12 @@ static int fill_options(const struct oci_start *s, struct sh_store *store, const
             sh_env_set(&o->env, p->env.v[i]);
     for (size_t i = 0; i < p->limits.count; i++)
         sh_strings_add(&o->limits, p->limits.v[i]);
-    int r = oci_annotation(b, "io.shelter.image") ? oci_named_fit(store, s->image, b, o, err) : 0;
-    if (!r && !oci_annotation(b, "io.shelter.image") && names_host(b->hosts, o->hostname))
+    bool named = oci_annotation(b, "io.shelter.image");
+    int r = named ? oci_named_fit(store, s->image, b, o, err) : 0;
+    if (!r && !named && names_host(b->hosts, o->hostname))
         r = sh_copy_in(b->hosts, "/etc/hosts", &o->files, err);
+    if (!r && !named && b->names)
+        r = sh_copy_in(b->names, "/etc/resolv.conf", &o->files, err);
     for (size_t i = 0; !r && i < b->bind_count; i++) {
         const struct oci_bind *from = &b->binds[i];
         if (from->kind == OCI_BIND_COPY)

@@ -33,7 +33,7 @@ enum sh_launch_key {
     SH_LAUNCH_ARG,      /* arg: list, the whole argv; replaces entrypoint and command */
     SH_LAUNCH_ENV,      /* env: list, NAME=VALUE; overrides the image's */
     SH_LAUNCH_WORKDIR,  /* workdir: absolute path */
-    SH_LAUNCH_USER,     /* user: user[:group] */
+    SH_LAUNCH_USER,     /* user: user[:group[:gid,...]] */
     SH_LAUNCH_HOSTNAME, /* hostname */
     SH_LAUNCH_TTY,      /* tty: "1", a terminal for the workload */
     SH_LAUNCH_STDIN,    /* stdin: "1", the host feeds stdin; else it is empty */

@@ -364,6 +364,35 @@ for i in 1 2 3 4 5; do timeout -s KILL 0.0$((i * 15)) "${RT[@]}" create --bundle
 for i in 1 2 3 4 5; do timeout 60 "${RT[@]}" delete --force $N-k$i; done
 check "creates that were killed can be deleted" until_true 20 sh -c "[ -z \"\$(ls '$T/run')\" ]"
 
+# --- what comes before the program runs ---
+at_once() { # TEE
+    config "c['process'].update(args=['sh', '-c', 'sleep 60'], user={'uid': 1, 'gid': 2, 'additionalGids': [3000, 7, 2]}); c['annotations'] = {'io.shelter.tee': '$1'}"
+    check "$1: create" sh -c "timeout 60 ${RT[*]} create --bundle $B $N-e </dev/null >/dev/null 2>&1"
+    status "$1: start" 0 "${RT[@]}" start $N-e
+    status "$1: exec at once" 0 "${RT[@]}" exec $N-e id -G
+    same "... waited for the program, and has its groups" "$(cat "$T/out")" "2 7 3000"
+    status "$1: delete --force" 0 "${RT[@]}" delete --force $N-e
+    check "$1: create" sh -c "timeout 60 ${RT[*]} create --bundle $B $N-e </dev/null >/dev/null 2>&1"
+    status "$1: start" 0 "${RT[@]}" start $N-e
+    timeout 60 "${RT[@]}" exec $N-e true >/dev/null 2>&1 &
+    local waits=$!
+    "${RT[@]}" kill $N-e KILL 2>/dev/null
+    check "$1: exec into one that is killed ends" until_true 20 sh -c "! [ -d /proc/$waits ]"
+    wait $waits
+    status "$1: delete --force" 0 "${RT[@]}" delete --force $N-e
+}
+at_once sgx-sim
+config "c['process']['user']['additionalGids'] = [1.5]"
+broken "a group that is no number" "process.user.additionalGids has an entry that is no number"
+resolv() { # LINES: what is inside of them
+    printf '%s\n' "$@" >"$T/resolv"
+    config "c['process']['args'] = ['cat', '/etc/resolv.conf']; c.setdefault('mounts', []).append({'destination': '/etc/resolv.conf', 'type': 'bind', 'source': '$T/resolv', 'options': ['rbind', 'ro']})"
+    timeout 60 "${RT[@]}" run --bundle "$B" $N-r 2>/dev/null | tr '\n' ' '
+}
+same "resolv.conf: where to search" "$(resolv 'nameserver 10.9.9.9' 'search a.example b.example' 'options ndots:5')" \
+    "nameserver 10.9.9.9 search a.example b.example options ndots:5 "
+same "... with a server of the host's own" "$(resolv 'nameserver 127.0.0.53' 'search a.example')" "nameserver 10.0.2.3 "
+
 # --- in a machine: what the enclave has not yet ---
 if [ -f build/base/vmlinux ] && command -v qemu-system-x86_64 >/dev/null; then
     limits() { echo "c['process']['rlimits'] = [{'type': 'RLIMIT_NOFILE', 'soft': $1, 'hard': 33}, {'type': 'RLIMIT_CORE', 'soft': 0, 'hard': 2**64 - 1}]"; }
@@ -380,5 +409,6 @@ if [ -f build/base/vmlinux ] && command -v qemu-system-x86_64 >/dev/null; then
     status "tdx-sim: kill" 0 "${RT[@]}" kill $N-v KILL
     check "tdx-sim: stopped" until_true 20 is $N-v stopped
     status "tdx-sim: delete" 0 "${RT[@]}" delete $N-v
+    at_once tdx-sim
 else skip "tdx-sim: no guest kernel or no QEMU"; fi
 same "nothing is left at the end" "$(left)" ""

@@ -54,9 +54,16 @@ static void test_users(void **state)
     assert_string_equal(u.home, "/");
     assert_int_equal(resolve(&u, "last"), 0);
     assert_string_equal(u.home, "/last");
+    assert_int_equal(resolve(&u, "app:media:7,3000,44"), 0);
+    assert_true(u.gid == 44 && u.group_count == 3);
+    assert_true(u.groups[0] == 7 && u.groups[1] == 44 && u.groups[2] == 3000);
+    assert_int_equal(resolve(&u, "app::7"), 0);
+    assert_true(u.gid == 1001 && u.group_count == 4);
     static const char *const missing[] = {
-        "nobody", "broken", "nouid",      "big",         "app:none",       "ap",     "appx",
-        "app:-1", "-1",     "4294967295", "99999999999", "app:4294967295", "app:few"};
+        "app:1:",           "app:1:media", "app:1:2,",       "app:1:,2", "app:1:2:3",
+        "app:1:4294967295", "nobody",      "broken",         "nouid",    "big",
+        "app:none",         "ap",          "appx",           "app:-1",   "-1",
+        "4294967295",       "99999999999", "app:4294967295", "app:few"};
     for (size_t i = 0; i < sizeof(missing) / sizeof(missing[0]); i++)
         assert_int_equal(resolve(&u, missing[i]), -ENOENT);
     /* Torn files: whatever the size, no read past it. */
