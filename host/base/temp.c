@@ -52,14 +52,26 @@ void sh_temp_drop(struct sh_temp *t)
     free(sh_take_ptr(t->path));
 }
 
-int sh_write_file(int dir_fd, const char *path, const void *data, size_t size, mode_t mode,
-                  struct sh_error *err)
+static int write_whole(int dir_fd, const char *path, const void *data, size_t size, mode_t mode,
+                       bool sync, struct sh_error *err)
 {
     struct sh_temp temp;
     int r = sh_temp_open(&temp, dir_fd, path, mode);
     if (!r && (r = sh_write_all(temp.fd, data, size)))
         sh_temp_drop(&temp);
     else if (!r)
-        r = sh_temp_commit(&temp, true);
+        r = sh_temp_commit(&temp, sync);
     return r ? sh_fail_errno(err, r, "cannot write %s", path) : 0;
+}
+
+int sh_write_file(int dir_fd, const char *path, const void *data, size_t size, mode_t mode,
+                  struct sh_error *err)
+{
+    return write_whole(dir_fd, path, data, size, mode, true, err);
+}
+
+int sh_write_passing(int dir_fd, const char *path, const void *data, size_t size, mode_t mode,
+                     struct sh_error *err)
+{
+    return write_whole(dir_fd, path, data, size, mode, false, err);
 }

@@ -33,4 +33,8 @@ void sh_temp_drop(struct sh_temp *t);
 int sh_write_file(int dir_fd, const char *path, const void *data, size_t size, mode_t mode,
                   struct sh_error *err);
 
+/* Likewise, without waiting for the disk: what is worth nothing once the machine went down. */
+int sh_write_passing(int dir_fd, const char *path, const void *data, size_t size, mode_t mode,
+                     struct sh_error *err);
+
 #endif

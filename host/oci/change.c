@@ -134,7 +134,7 @@ int oci_exec(const struct oci_runtime *rt, int argc, char **argv, struct sh_erro
         r = oci_process_exec(&c, &p, x.console_socket, &pid, err);
     cleanup_free char *text = sh_format("%d", pid);
     if (!r && x.pid_file)
-        r = sh_write_file(AT_FDCWD, x.pid_file, text, strlen(text), 0644, err);
+        r = sh_write_passing(AT_FDCWD, x.pid_file, text, strlen(text), 0644, err);
     if (!r && !x.detach) {
         while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
             ;

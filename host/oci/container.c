@@ -102,7 +102,7 @@ void oci_container_close(struct oci_container *c)
 int oci_container_save(struct oci_container *c, struct sh_error *err)
 {
     cleanup_free char *text = cJSON_PrintUnformatted(c->state);
-    return sh_write_file(c->dir_fd, "state.json", text, strlen(text), 0600, err);
+    return sh_write_passing(c->dir_fd, "state.json", text, strlen(text), 0600, err);
 }
 
 int oci_container_remove(const struct oci_runtime *rt, struct oci_container *c,

@@ -118,7 +118,7 @@ static void add_process(cJSON *state, pid_t pid, const char *instance)
 static int write_pid(const char *file, pid_t pid, struct sh_error *err)
 {
     cleanup_free char *text = sh_format("%d", pid);
-    return file ? sh_write_file(AT_FDCWD, file, text, strlen(text), 0644, err) : 0;
+    return file ? sh_write_passing(AT_FDCWD, file, text, strlen(text), 0644, err) : 0;
 }
 
 static int check_console(const struct oci_bundle *b, const struct create_options *o, bool run,

@@ -28,5 +28,5 @@ int sh_qemu_write_config_disk(int dir_fd, const char *name, const void *manifest
     memcpy(disk + HEAD_SIZE, manifest, manifest_size);
     memcpy(disk + HEAD_SIZE + manifest_size, launch, launch_size);
     /* QEMU reads it as somebody else; the folders above are closed to all others. */
-    return sh_write_file(dir_fd, name, disk, size, 0644, err);
+    return sh_write_passing(dir_fd, name, disk, size, 0644, err);
 }
