@@ -21,7 +21,8 @@
 //   START     ->  LOG..., SECRET_FILE..., SECRET_ENV..., SECRET_VOLUME..., then DONE or ERROR:
 //   attests, fetches what
 //                 the image names. After ERROR the agent ends
-//   (nothing) ->  IDENTITY..., CHANGED: among the answers of START, and later by itself
+//   (nothing) ->  IDENTITY..., CHANGED: among the answers of START, and later by itself; later also
+//                 SECRET_FILE, of a secret that was there at the start
 //   ATTEST    ->  EVIDENCE: data as SH_FRAME_ATTEST's and SH_FRAME_EVIDENCE's (<shelter/channel.h>)
 #ifndef SHELTER_AGENT_H
 #define SHELTER_AGENT_H
@@ -57,7 +58,7 @@ enum sh_agent_record {
     SH_AGENT_START, /* of PID 1, as the next */
     SH_AGENT_ATTEST,
     SH_AGENT_IDENTITY, /* as SECRET_FILE, for SH_IDENTITY_DIR; at any time */
-    SH_AGENT_CHANGED,  /* u32 signal: the workload reads its identity's files anew */
+    SH_AGENT_CHANGED,  /* u32 signal: the workload reads its files anew */
 };
 #define SH_AGENT_HEAD_SIZE 8u
 #define SH_AGENT_NAME_MAX 64u

@@ -379,6 +379,7 @@ static void test_response(void **state)
 {
     static const char *const good[] = {
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nSet-Cookie: a=b\r\n"
+        "Shelter-Resource-Version: 7\r\n"
         "set-cookie:kbs-session-id=x.y-z; Path=/\r\n\r\nhello",
         "HTTP/1.1 200\nTransfer-Encoding: Chunked\nSet-Cookie: kbs-session-id=x.y-z\n\n"
         "2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\nTrailer: x\r\n\r\n",
@@ -397,6 +398,8 @@ static void test_response(void **state)
         "HTTP/1.1 200 OK\r\n: x\r\n\r\n",
         "HTTP/1.1 200 OK\r\nSet-Cookie: kbs-session-id=\r\n\r\n",
         "HTTP/1.1 200 OK\r\nSet-Cookie: kbs-session-id=a b\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nShelter-Resource-Version: 1x\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nShelter-Resource-Version: 1234567890123456789\r\n\r\n",
         "HTTP/1.1 200 OK\r\nx: a\001b\r\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n",
@@ -410,6 +413,7 @@ static void test_response(void **state)
             assert_true(r.done && r.status == 200 && !r.close && r.body.size == 5);
             assert_memory_equal(r.body.data, "hello", 5);
             assert_string_equal(r.cookie, "kbs-session-id=x.y-z");
+            assert_int_equal(r.version, i ? 0 : 7);
             agent_response_free(&r);
         }
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)

@@ -22,8 +22,14 @@ static unsigned starts;
 
 /* --- in place of the guest's own --- */
 
-static unsigned identity_files, identity_signal;
+static unsigned identity_files, identity_signal, renewed;
 static char identity_name[SH_AGENT_NAME_MAX + 1];
+
+int guest_secret_renew(struct guest *g, const char *name, const uint8_t *data, size_t size)
+{
+    renewed += !strcmp(name, "key.pem") && size == 5 && !memcmp(data, "again", 5);
+    return 0;
+}
 
 int guest_identity_put(struct guest *g, const char *name, const uint8_t *data, size_t size)
 {
@@ -196,7 +202,7 @@ static void test_slow(void **state)
 static void test_identity(void **state)
 {
     static const char file[] = "\x0a\0\7\0\5\0\0\0key.pembytes",
-                      news[] = "\x0b\0\0\0\4\0\0\0\1\0\0";
+                      again[] = "\2\0\7\0\5\0\0\0key.pemagain", news[] = "\x0b\0\0\0\4\0\0\0\1\0\0";
     begin();
     ask(1);
     for (size_t i = 0; i < sizeof(file) - 1; i++) {
@@ -205,6 +211,10 @@ static void test_identity(void **state)
     }
     assert_int_equal(identity_files, 1);
     assert_string_equal(identity_name, "key.pem");
+    assert_int_equal(write(agent, again, sizeof(again) - 1), sizeof(again) - 1);
+    silent();
+    assert_int_equal(renewed, 1);
+    assert_int_equal(identity_files, 1);
     assert_int_equal(write(agent, news, sizeof(news)), sizeof(news));
     silent();
     assert_int_equal(identity_signal, 1);
@@ -219,13 +229,14 @@ static void test_broken(void **state)
         uint8_t kind;
         uint16_t name;
         uint32_t size;
-    } bad[] = {{SH_AGENT_DONE, 0, 8},       {0, 0, 8},
-               {SH_AGENT_EVIDENCE, 1, 8},   {SH_AGENT_EVIDENCE, 0, 7},
-               {SH_AGENT_EVIDENCE, 0, 0},   {SH_AGENT_EVIDENCE, 0, 9 + SH_CONTROL_ANSWER_MAX},
-               {SH_AGENT_EVIDENCE, 0, ~0u}, {SH_AGENT_SECRET_ENV, 0, 8},
-               {SH_AGENT_IDENTITY, 0, 5},   {SH_AGENT_IDENTITY, 7, 0},
-               {SH_AGENT_IDENTITY, 65, 5},  {SH_AGENT_IDENTITY, 7, ~0u},
-               {SH_AGENT_CHANGED, 0, 5},    {SH_AGENT_CHANGED, 4, 4}};
+    } bad[] = {{SH_AGENT_DONE, 0, 8},        {0, 0, 8},
+               {SH_AGENT_EVIDENCE, 1, 8},    {SH_AGENT_EVIDENCE, 0, 7},
+               {SH_AGENT_EVIDENCE, 0, 0},    {SH_AGENT_EVIDENCE, 0, 9 + SH_CONTROL_ANSWER_MAX},
+               {SH_AGENT_EVIDENCE, 0, ~0u},  {SH_AGENT_SECRET_ENV, 0, 8},
+               {SH_AGENT_IDENTITY, 0, 5},    {SH_AGENT_IDENTITY, 7, 0},
+               {SH_AGENT_IDENTITY, 65, 5},   {SH_AGENT_IDENTITY, 7, ~0u},
+               {SH_AGENT_SECRET_FILE, 0, 5}, {SH_AGENT_SECRET_FILE, 7, 1u << 20},
+               {SH_AGENT_CHANGED, 0, 5},     {SH_AGENT_CHANGED, 4, 4}};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         begin();
         ask(9);

@@ -193,6 +193,23 @@ static void wipe_folder(const char *name)
 
 static struct guest guest;
 
+/* Later only what was there becomes another file; whoever has it open keeps the old one. */
+static void renew_some(const char *path)
+{
+    static const char *const names[] = {"none", "", ".db.key-1", "../db.key-1", "/etc/passwd"};
+    char got[16] = "";
+    int old = open(path, O_RDONLY), fd;
+    assert_int_equal(guest_secret_renew(&guest, "db.key-1", (const uint8_t *)"newer", 5), 0);
+    fd = open(path, O_RDONLY);
+    assert_int_equal(read(fd, got, sizeof(got)), 5);
+    assert_memory_equal(got, "newer", 5);
+    assert_true(read(old, got, sizeof(got)) != 5 || memcmp(got, "newer", 5));
+    close(fd);
+    close(old);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        assert_int_equal(guest_secret_renew(&guest, names[i], (const uint8_t *)"x", 1), -EBADMSG);
+}
+
 static void test_good(void **state)
 {
     struct guest_error e;
@@ -214,6 +231,7 @@ static void test_good(void **state)
     assert_int_equal(st.st_mode & 07777, 0400);
     assert_int_equal(st.st_uid, getuid());
     close(fd);
+    renew_some(path);
     wipe_folder("db.key-1");
     wipe_folder("empty");
     guest_strings_free(&guest.env);

@@ -43,13 +43,17 @@ static int start_agent(int fd, struct agent *a)
 
 int agent_control_keep(int fd, struct agent *a)
 {
-    struct agent_error e;
-    uint8_t number[4];
+    static const uint32_t known[] = {1, 10, 12};
     struct start t = {a, fd};
-    int signal = agent_identity_signal(a);
-    int rc = agent_identity_keep(a, send_secret, &t, &e);
-    sh_put_le32(number, (uint32_t)signal);
-    return rc > 0 && signal ? agent_report(fd, SH_AGENT_CHANGED, "", number, sizeof(number)) : 0;
+    unsigned signals = agent_renew(a, send_secret, &t);
+    int rc = 0;
+    for (size_t i = 0; !rc && i < sizeof(known) / sizeof(known[0]); i++) {
+        uint8_t number[4];
+        sh_put_le32(number, known[i]);
+        if (signals & 1u << known[i])
+            rc = agent_report(fd, SH_AGENT_CHANGED, "", number, sizeof(number));
+    }
+    return rc;
 }
 
 /* An event log that makes it too large for a frame is left out: the quote stands without it. */

@@ -48,45 +48,6 @@ bool agent_has_broker(const struct agent *a)
     return a->has_broker;
 }
 
-static bool name_byte(char c, bool env)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-           (!env && (c == '-' || c == '.'));
-}
-
-/* NAME=kbs:///REPOSITORY/TYPE/TAG[:file|:env|:volume] */
-static int secret_parse(const char *text, struct agent_secret *s, char path[257])
-{
-    static const char scheme[] = "=kbs:///";
-    size_t n = 0, end = strlen(text);
-    while (text[n] && text[n] != '=')
-        n++;
-    if (!n || n > AGENT_NAME_MAX || strncmp(text + n, scheme, sizeof(scheme) - 1))
-        return -EINVAL;
-    if (end > 4 && !memcmp(text + end - 4, ":env", 4)) {
-        s->env = true;
-        end -= 4;
-    } else if (end > 5 && !memcmp(text + end - 5, ":file", 5)) {
-        end -= 5;
-    } else if (end > 7 && !memcmp(text + end - 7, ":volume", 7)) {
-        s->volume = true;
-        end -= 7;
-    }
-    for (size_t i = 0; i < n; i++)
-        if (!name_byte(text[i], s->env))
-            return -EINVAL;
-    if (text[0] == '.' || (s->env && text[0] >= '0' && text[0] <= '9'))
-        return -EINVAL;
-    memcpy(s->name, text, n);
-    s->name[n] = 0;
-    n += sizeof(scheme) - 1;
-    if (end <= n || end - n > 256)
-        return -EINVAL;
-    memcpy(path, text + n, end - n);
-    path[end - n] = 0;
-    return 0;
-}
-
 static bool has_nul(const uint8_t *data, size_t size)
 {
     for (size_t i = 0; i < size; i++)
@@ -127,7 +88,7 @@ static int fetch_one(struct agent *a, const char *record,
         int failed = agent_identity_begin(a, record, give, arg, &why);
         return failed ? agent_fail(e, failed, "identity: ", why.text, NULL) : 0;
     }
-    if (secret_parse(record, &s, path))
+    if (agent_secret_parse(record, &s, path))
         return agent_fail(e, -EINVAL,
                           "a secret of the image is not NAME=kbs:///REPOSITORY/TYPE/TAG", NULL);
     int rc = fetch_bytes(a, &s, path, &volume, &data, &why);
@@ -138,6 +99,8 @@ static int fetch_one(struct agent *a, const char *record,
                         "' has a zero byte, which an environment variable cannot hold", NULL);
     else if ((rc = give(arg, &s)))
         agent_fail(e, rc, "secret '", s.name, "' cannot be put in place", NULL);
+    else if (s.renewed && (rc = agent_renewals_add(a, record, s.size, &why)))
+        agent_fail(e, rc, "secret '", s.name, "': ", why.text, NULL);
     if (data)
         agent_wipe(data, s.size);
     agent_os_free(data);
@@ -152,7 +115,7 @@ static int measure_volumes(struct agent *a, struct agent_error *e)
     for (size_t i = 0; !rc && i < a->settings->secrets.count; i++) {
         struct agent_secret s = {.env = false};
         char path[257];
-        if (!secret_parse(a->settings->secrets.items[i], &s, path) && s.volume)
+        if (!agent_secret_parse(a->settings->secrets.items[i], &s, path) && s.volume)
             rc = agent_event(a, "shelter", "volume", s.name, e);
     }
     return rc;
@@ -174,6 +137,7 @@ int agent_start(struct agent *a, int (*give)(void *arg, const struct agent_secre
     if (count && !a->client.pin.size)
         return agent_fail(e, -EPERM, "the image names secrets but not its broker's key", NULL);
     a->client.limit = agent_os_now_ms() + START_MS;
+    a->renewals.count = 0;
     int rc = measure_volumes(a, e);
     if (!rc)
         rc = agent_attest(a, e);

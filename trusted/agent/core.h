@@ -50,10 +50,12 @@ bool agent_has_broker(const struct agent *a);
 
 /* A secret that the image asks for (SH_TAG_SECRET), fetched. */
 struct agent_secret {
-    char name[AGENT_NAME_MAX + 1];       /* [A-Za-z_][A-Za-z0-9_.-]*; for env without '.' and '-' */
-    bool env;                            /* an environment variable, else a file */
-    bool identity;                       /* a file, under SH_IDENTITY_DIR */
-    bool volume;                         /* no file either: the key of the volume of that name */
+    char name[AGENT_NAME_MAX + 1]; /* [A-Za-z_][A-Za-z0-9_.-]*; for env without '.' and '-' */
+    bool env;                      /* an environment variable, else a file */
+    bool identity;                 /* a file, under SH_IDENTITY_DIR */
+    bool renewed; /* a file that is given again when the broker has another version of it */
+    int signal;   /* then the workload gets it; 0: none */
+    bool volume;  /* no file either: the key of the volume of that name */
     const struct agent_volume *anchored; /* what the broker remembers of it; NULL: none is asked */
     const uint8_t *data;                 /* the core's: gone, wiped, when give returns */
     size_t size;                         /* for env it holds no NUL */
@@ -73,17 +75,16 @@ int agent_resource(struct agent *a, const char *path, uint8_t **out, size_t *siz
 
 void agent_wipe(void *data, size_t size);
 
-/* --- Identity (docs/broker.md): certificate.pem, key.pem, ca.pem, crl.pem --- */
+/* --- What is renewed: the identity (docs/broker.md: certificate.pem, key.pem, ca.pem, crl.pem),
+ * and secrets that the image wants renewed --- */
 
-/* agent_start gave the files if the image has an identity. When agent_identity_keep is to be
- * called, a time of agent_os_now_ms; UINT64_MAX: never. */
-uint64_t agent_identity_due(const struct agent *a);
-/* Renews what is due, within about 4 s, and gives the files that changed as agent_start does. 1:
- * some did; 0: none; -errno: the old ones stay, and it is due again. */
-int agent_identity_keep(struct agent *a, int (*give)(void *arg, const struct agent_secret *secret),
-                        void *arg, struct agent_error *e);
-/* The signal by which the workload reads its files anew; 0: none. */
-int agent_identity_signal(const struct agent *a);
+/* When agent_renew is to be called, a time of agent_os_now_ms; UINT64_MAX: never. */
+uint64_t agent_renew_due(const struct agent *a);
+/* Renews what is due, within about 8 s, and gives the files that changed as agent_start does. Bit
+ * n: the workload is to get signal n (1, 10 or 12). What fails is logged once, and is due again;
+ * the old files stay. */
+unsigned agent_renew(struct agent *a, int (*give)(void *arg, const struct agent_secret *secret),
+                     void *arg);
 
 /* --- Volumes (docs/broker.md, trusted/volume/anchor.h) --- */
 

@@ -146,16 +146,8 @@ static long take_pem(struct agent_json o, const char *member, char *pem)
 
 static long take_seconds(struct agent_json o)
 {
-    struct agent_json value;
-    long seconds = 0;
-    if (!agent_json_get(o, "seconds", &value) || value.size > 7)
-        return -EPROTO;
-    for (size_t i = 0; i < value.size; i++) {
-        if (value.at[i] < '0' || value.at[i] > '9')
-            return -EPROTO;
-        seconds = seconds * 10 + (value.at[i] - '0');
-    }
-    return seconds >= 1 && seconds <= LIFE_MAX ? seconds : -EPROTO;
+    uint64_t n;
+    return !agent_json_number(o, "seconds", &n) && n >= 1 && n <= LIFE_MAX ? (long)n : -EPROTO;
 }
 
 static int take_answer(struct agent_identity *i, struct agent_json o, give_fn give, void *arg)
@@ -245,22 +237,23 @@ uint64_t agent_identity_due(const struct agent *a)
     return !i || !i->given ? UINT64_MAX : i->renew < i->look ? i->renew : i->look;
 }
 
-int agent_identity_keep(struct agent *a, give_fn give, void *arg, struct agent_error *e)
+int agent_identity_keep(struct agent *a, give_fn give, void *arg)
 {
+    struct agent_error e;
     struct agent_identity *i = a->identity;
     uint64_t now = agent_os_now_ms(), limit = a->client.limit;
     if (now < agent_identity_due(a))
         return 0;
     bool renews = now >= i->renew;
     a->client.limit = now + EXCHANGE_MS;
-    int rc = renews ? ask_certificate(a, i, give, arg, e) : ask_revoked(a, i, give, arg, e);
+    int rc = renews ? ask_certificate(a, i, give, arg, &e) : ask_revoked(a, i, give, arg, &e);
     agent_client_close(&a->client);
     a->client.limit = limit;
     i->look = agent_os_now_ms() + LOOK_MS;
     if (rc < 0 && renews) /* again soon; meanwhile it holds for the other half */
         i->renew = i->look;
     if (rc < 0 && !i->troubled)
-        agent_os_log(e->text);
+        agent_os_log(e.text);
     i->troubled = rc < 0;
     return rc < 0 ? rc : renews || rc;
 }

@@ -290,3 +290,17 @@ long agent_json_member(struct agent_json o, const char *wanted, char *out, size_
     struct agent_json value;
     return agent_json_get(o, wanted, &value) ? agent_json_string(value, out, out_size) : -ENOENT;
 }
+
+int agent_json_number(struct agent_json o, const char *wanted, uint64_t *out)
+{
+    struct agent_json value;
+    if (!agent_json_get(o, wanted, &value) || value.size > 18)
+        return -EBADMSG;
+    *out = 0;
+    for (size_t i = 0; i < value.size; i++) {
+        if (value.at[i] < '0' || value.at[i] > '9')
+            return -EBADMSG;
+        *out = *out * 10 + (uint64_t)(value.at[i] - '0');
+    }
+    return 0;
+}

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define AGENT_JSON_DEPTH 16u
 #define AGENT_JSON_MEMBERS 64u
@@ -31,5 +32,8 @@ long agent_json_string(struct agent_json value, char *out, size_t out_size);
 
 /* The same for a member; -ENOENT when it is not there. */
 long agent_json_member(struct agent_json object, const char *name, char *out, size_t out_size);
+
+/* A member that is a whole number of at most 18 digits. 0 or -EBADMSG. */
+int agent_json_number(struct agent_json object, const char *name, uint64_t *out);
 
 #endif

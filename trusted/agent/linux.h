@@ -43,7 +43,7 @@ void agent_log_to(int fd);
 
 /* Answers one record of PID 1. 0; -ENODATA when it is gone, another -errno: this program ends. */
 int agent_control(int fd, struct agent *a);
-/* The image's identity is due: sends PID 1 what changed. 0, or -errno of the socket. */
+/* Something is to be renewed: sends PID 1 what changed. 0, or -errno of the socket. */
 int agent_control_keep(int fd, struct agent *a);
 
 /* --- keep.c: volumes whose states the broker remembers --- */

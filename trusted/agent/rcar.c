@@ -440,6 +440,7 @@ static int get_resource(struct agent *a, const char *path, uint8_t **out, size_t
     rc = r.status != 200 ? agent_refused(a, &r, path, e) : agent_body(a, &r, &o, e);
     if (!rc)
         rc = agent_jwe_open(a->key, o, out, size, e);
+    a->version = r.version;
     agent_response_free(&r);
     return rc;
 }

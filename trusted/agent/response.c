@@ -84,6 +84,20 @@ static int take_cookie(struct agent_response *r, struct line value)
     return 0;
 }
 
+static int take_version(struct agent_response *r, struct line value)
+{
+    uint64_t n = 0;
+    if (!value.size || value.size > 18)
+        return -EBADMSG;
+    for (size_t i = 0; i < value.size; i++) {
+        if (value.at[i] < '0' || value.at[i] > '9')
+            return -EBADMSG;
+        n = n * 10 + (uint64_t)(value.at[i] - '0');
+    }
+    r->version = n;
+    return 0;
+}
+
 static int take_header(struct agent_response *r, struct line l)
 {
     struct line value;
@@ -95,6 +109,8 @@ static int take_header(struct agent_response *r, struct line l)
         r->chunked = true;
     } else if (match_header(l, "set-cookie", &value)) {
         return take_cookie(r, value);
+    } else if (match_header(l, "shelter-resource-version", &value)) {
+        return take_version(r, value);
     } else if (match_header(l, "connection", &value)) {
         r->close = r->close || same_word(value, "close");
     } else {

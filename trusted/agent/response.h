@@ -14,6 +14,7 @@ struct agent_response {
     bool close;                        /* the connection ends with this response */
     bool done;                         /* whole */
     char cookie[AGENT_COOKIE_MAX + 1]; /* kbs-session-id=VALUE, or "" */
+    uint64_t version;                  /* Shelter-Resource-Version; 0: there is none */
     struct agent_text body;
 
     uint8_t state;

@@ -78,7 +78,7 @@ static void accept_one(void)
 /* For poll: connections have a time limit, and certificates are renewed. */
 static int wait_limit(const struct agent *a, size_t open)
 {
-    uint64_t due = agent_identity_due(a), now = agent_os_now_ms();
+    uint64_t due = agent_renew_due(a), now = agent_os_now_ms();
     if (open)
         return 1000;
     return due == UINT64_MAX ? -1 : due <= now ? 0 : due - now > 60000 ? 60000 : (int)(due - now);
@@ -159,7 +159,7 @@ int agent_serve(int listen_fd, int control_fd, struct agent *a)
             errno != EINTR)
             return -errno;
         int rc = 0;
-        if (agent_os_now_ms() >= agent_identity_due(a))
+        if (agent_os_now_ms() >= agent_renew_due(a))
             rc = agent_control_keep(control_fd, a);
         if (!rc && p[POLLED].revents)
             rc = agent_control(control_fd, a);

@@ -21,6 +21,17 @@ static inline bool agent_events_bound(const struct agent_events *x)
     return x->log.size && !x->in_register;
 }
 
+#define AGENT_RENEWED_MAX 65000u /* bytes of a secret that is renewed: one record for PID 1 */
+struct agent_renewals {
+    struct agent_renewed {
+        const char *record; /* of the image */
+        uint64_t version;   /* the broker's number of what was given last; 0: it said none */
+    } of[AGENT_SECRETS];
+    size_t count;
+    uint64_t look; /* when, by agent_os_now_ms */
+    bool troubled;
+};
+
 struct agent {
     const struct sh_settings *settings;
     struct sh_view launch;
@@ -34,6 +45,8 @@ struct agent {
     bool takes_log;          /* ... and knows a measured log as additional evidence */
     uint8_t image[48];       /* the manifest's digest */
     struct agent_events events;
+    uint64_t version; /* of the resource that came last, likewise */
+    struct agent_renewals renewals;
     struct agent_identity *identity; /* NULL: the image has none, or it was not asked for yet */
 };
 
@@ -44,6 +57,20 @@ int agent_identity_begin(struct agent *a, const char *record,
                          int (*give)(void *arg, const struct agent_secret *secret), void *arg,
                          struct agent_error *e);
 void agent_identity_free(struct agent_identity *i);
+/* When agent_identity_keep is to be called; UINT64_MAX: never. */
+uint64_t agent_identity_due(const struct agent *a);
+/* 1: files changed; 0: none; -errno (logged): the old ones stay, and it is due again. */
+int agent_identity_keep(struct agent *a, int (*give)(void *arg, const struct agent_secret *secret),
+                        void *arg);
+/* The signal by which the workload reads its files anew; 0: none. */
+int agent_identity_signal(const struct agent *a);
+
+/* secret.c. NAME=kbs:///REPOSITORY/TYPE/TAG and :file, :env, :volume or :renew[:SIGNAL]. 0 or
+ * -EINVAL. */
+int agent_secret_parse(const char *text, struct agent_secret *s, char path[257]);
+
+/* renew.c. The secret was given, and is looked at from now on. */
+int agent_renewals_add(struct agent *a, const char *record, size_t size, struct agent_error *e);
 
 /* Handshake; then there are token, key and cookie. */
 int agent_attest(struct agent *a, struct agent_error *e);

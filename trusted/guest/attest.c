@@ -61,6 +61,7 @@ static size_t record_size(void)
     case SH_AGENT_EVIDENCE:
         return name || size < 8 ? 0 : size;
     case SH_AGENT_IDENTITY:
+    case SH_AGENT_SECRET_FILE:
         return !name || !size ? 0 : name + size;
     case SH_AGENT_CHANGED:
         return name || size != 4 ? 0 : size;
@@ -77,6 +78,8 @@ static void take_news(struct guest *g)
     memcpy(name, data, name_size);
     if (state.record[0] == SH_AGENT_IDENTITY)
         guest_identity_put(g, name, data + name_size, sh_le32(state.record + 4));
+    else if (state.record[0] == SH_AGENT_SECRET_FILE)
+        guest_secret_renew(g, name, data + name_size, sh_le32(state.record + 4));
     else
         guest_identity_changed(g, sh_le32(data));
 }

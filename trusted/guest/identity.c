@@ -27,22 +27,11 @@ static bool name_ok(const char *name)
 
 int guest_identity_put(struct guest *g, const char *name, const uint8_t *data, size_t size)
 {
-    char next[24];
     if (!name_ok(name))
         return -EBADMSG;
     if (directory < 0)
         directory = guest_mount_identity(g->root);
-    if (directory < 0)
-        return directory;
-    snprintf(next, sizeof(next), ".%s", name);
-    GUEST_AUTOCLOSE int fd =
-        openat(directory, next, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0400);
-    if (fd < 0)
-        return -errno;
-    int rc = sh_write_all(fd, data, size);
-    if (!rc && (fchown(fd, g->user.uid, g->user.gid) || renameat(directory, next, directory, name)))
-        rc = -errno;
-    return rc;
+    return directory < 0 ? directory : guest_file_put(g, directory, name, data, size);
 }
 
 void guest_identity_changed(struct guest *g, uint32_t number)

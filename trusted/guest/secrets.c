@@ -4,7 +4,8 @@
 //
 // Attacks expected here: the host lets the broker's answer take for ever (bounded), or asks to stop
 // meanwhile (obeyed); the agent, should it be broken, can hand over wrong secrets, but reach
-// nothing else: names and sizes are checked again.
+// nothing else: names and sizes are checked again, and later only files change that were there at
+// the start.
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -27,7 +28,6 @@
 struct secrets {
     struct guest *g;
     struct guest_error *e;
-    int directory;
     long deadline;
     size_t count, total;
     uint8_t keys[SH_VOLUMES_MAX][SH_VOLUME_KEY_SIZE];
@@ -83,22 +83,6 @@ static int receive_bytes(struct secrets *s, int fd, void *out, size_t size)
     return 0;
 }
 
-static int write_secret(struct secrets *s, const char *name, const uint8_t *data, size_t size)
-{
-    if (s->directory < 0)
-        s->directory = guest_mount_secrets(s->g->root);
-    if (s->directory < 0)
-        return s->directory;
-    GUEST_AUTOCLOSE int fd =
-        openat(s->directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0400);
-    if (fd < 0)
-        return -errno;
-    int rc = sh_write_all(fd, data, size);
-    if (rc)
-        return rc;
-    return fchown(fd, s->g->user.uid, s->g->user.gid) ? -errno : 0;
-}
-
 static int set_secret(struct secrets *s, const char *name, const uint8_t *data, size_t size)
 {
     size_t n = strlen(name);
@@ -115,13 +99,6 @@ static int set_secret(struct secrets *s, const char *name, const uint8_t *data, 
     return rc;
 }
 
-static bool name_ok(const char *name, size_t size, bool env)
-{
-    static const char bytes[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
-    return size && strlen(name) == size && strspn(name, bytes) == size && name[0] != '.' &&
-           (!env || !strpbrk(name, ".-"));
-}
-
 static int take_secret(struct secrets *s, bool env, const char *name, const uint8_t *data,
                        size_t size)
 {
@@ -130,7 +107,7 @@ static int take_secret(struct secrets *s, bool env, const char *name, const uint
     if (++s->count > SECRETS_MAX || s->total > TOTAL_MAX)
         return report_failure(s, -E2BIG,
                               "the secrets are more than 64, or larger than 16 MiB together");
-    int rc = env ? set_secret(s, name, data, size) : write_secret(s, name, data, size);
+    int rc = env ? set_secret(s, name, data, size) : guest_secret_put(s->g, name, data, size);
     if (!rc)
         return 0;
     snprintf(text, sizeof(text), "secret '%s' cannot be put in place: %s", name, strerror(-rc));
@@ -223,7 +200,7 @@ static int take_record(struct secrets *s, uint8_t *data)
         return report_failure(s, -EPERM, (char *)data);
     case SH_AGENT_SECRET_FILE:
     case SH_AGENT_SECRET_ENV:
-        if (name_ok(name, name_size, env))
+        if (guest_secret_name_ok(name, name_size, env))
             return take_secret(s, env, name, data, size);
         break;
     case SH_AGENT_IDENTITY:
@@ -244,14 +221,12 @@ static int take_report(struct secrets *s)
     if (data)
         explicit_bzero(data, SH_AGENT_DATA_MAX + 1);
     free(data);
-    if (s->directory >= 0)
-        close(s->directory);
     return rc < 0 ? rc : 0;
 }
 
 int guest_secrets(struct guest *g, struct guest_error *e)
 {
-    struct secrets s = {.g = g, .e = e, .directory = -1, .deadline = guest_now_ms() + LIMIT_MS};
+    struct secrets s = {.g = g, .e = e, .deadline = guest_now_ms() + LIMIT_MS};
     if (!*g->config.settings.broker && !g->config.settings.secrets.count &&
         !g->config.settings.volume_count)
         return 0;

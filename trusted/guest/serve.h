@@ -125,6 +125,16 @@ void guest_session_tell(struct guest *g, const char *line, size_t size);
 /* Answers SH_FRAME_STATS and SH_FRAME_TRACE. */
 void guest_stats(struct guest *g, const struct sh_frame *frame, const uint8_t *payload);
 
+/* --- files.c --- */
+
+/* A file of the workload's user in this folder, whole or not at all. 0 or -errno. */
+int guest_file_put(struct guest *g, int folder, const char *name, const uint8_t *data, size_t size);
+bool guest_secret_name_ok(const char *name, size_t size, bool env);
+/* A file in SH_SECRETS_DIR, of a good name. -EEXIST; another -errno. */
+int guest_secret_put(struct guest *g, const char *name, const uint8_t *data, size_t size);
+/* One that is there is another one from now on. -EBADMSG for any other name. */
+int guest_secret_renew(struct guest *g, const char *name, const uint8_t *data, size_t size);
+
 /* --- identity.c --- */
 
 /* A file of the image's identity, whole or not at all. 0 or -errno. */

@@ -104,6 +104,16 @@ static bool secret_twice(const struct sh_config *c, const char *text, size_t siz
     return false;
 }
 
+static bool is_secret_word(const char *text)
+{
+    static const char *const words[] = {"",       ":file",      ":env",        ":volume",
+                                        ":renew", ":renew:HUP", ":renew:USR1", ":renew:USR2"};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (!strcmp(text, words[i]))
+            return true;
+    return false;
+}
+
 int sh_config_secret(struct sh_config *c, const char *text, struct sh_error *err)
 {
     static const char names[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
@@ -115,9 +125,10 @@ int sh_config_secret(struct sh_config *c, const char *text, struct sh_error *err
         ok = m && (part == 2 || p[m] == '/');
         p += m + (part < 2 && ok);
     }
-    if (!ok || (*p && strcmp(p, ":file") && strcmp(p, ":env") && strcmp(p, ":volume")))
+    if (!ok || !is_secret_word(p))
         return sh_fail(err, -EINVAL,
-                       "'%.60s' is not a secret: NAME=kbs:///REPOSITORY/TYPE/TAG[:file|:env]",
+                       "'%.60s' is not a secret: NAME=kbs:///REPOSITORY/TYPE/TAG"
+                       "[:file|:env|:renew[:HUP|:USR1|:USR2]]",
                        text);
     bool env = !strcmp(p, ":env");
     if (n > SH_AGENT_NAME_MAX || (size_t)(p - text) - n - 8 > SECRET_PATH_MAX)

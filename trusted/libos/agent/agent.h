@@ -45,11 +45,11 @@ uint64_t agent_stop_signals(void);
 struct agent;
 struct agent *agent_state(void);
 
-/* identity.c: a file of the image's identity, as the program's user; with the lock. */
+/* identity.c: a file of the image's identity or a secret, of the program's user; with the lock. */
 struct agent_secret;
-int agent_put_identity(const struct agent_secret *s);
-/* Starts the thread that keeps it fresh, where there is one. 0 or -errno. */
-int agent_keep_identity(void);
+int agent_put_file(const struct agent_secret *s);
+/* Starts the thread that renews them, where something is to be renewed. 0 or -errno. */
+int agent_keep_files(void);
 
 /* serve.c: a stream connects to this port of loopback and nobody listens: CoCo's local API does,
  * from now on, unless the image brings its own server. */

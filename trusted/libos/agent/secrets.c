@@ -20,17 +20,6 @@ struct job {
     bool said; /* why it failed */
 };
 
-/* A file in memory that only the workload's user may read. */
-static int put_file(const char *name, const void *data, size_t size)
-{
-    struct dentry *dir;
-    int r = tree_mkdir(SH_SECRETS_DIR, 0755, &dir);
-    if (r)
-        return r;
-    dir->inode->uid = dir->inode->gid = 0;
-    return tree_put_file(SH_SECRETS_DIR, name, 0400, data, size);
-}
-
 static int put_env(const struct job *j, const struct agent_secret *s)
 {
     size_t name = strlen(s->name);
@@ -65,10 +54,7 @@ static int mount_volume(const struct agent_secret *s)
 static int place_secret(void *arg, const struct agent_secret *s)
 {
     los_lock();
-    int r = s->identity ? agent_put_identity(s)
-            : s->env    ? put_env(arg, s)
-            : s->volume ? mount_volume(s)
-                        : put_file(s->name, s->data, s->size);
+    int r = s->env ? put_env(arg, s) : s->volume ? mount_volume(s) : agent_put_file(s);
     ((struct job *)arg)->said = r && s->volume;
     los_unlock();
     return r;
@@ -90,8 +76,8 @@ int agent_before_program(int (*set_env)(void *env, const char *text), void *env)
     if (!settings.secrets.count && !settings.broker[0])
         return 0;
     long r = agent_call(AGENT_ASKS_BROKER, fetch_secrets, &j);
-    if (!r && (agent_keep_volumes() || agent_keep_identity()))
-        log_line("shelter: no thread can be started for the volumes or the identity");
+    if (!r && (agent_keep_volumes() || agent_keep_files()))
+        log_line("shelter: no thread can be started for the volumes or what is renewed");
     else if (!r)
         return 0;
     uint64_t stop_set = agent_stop_signals();
