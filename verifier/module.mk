@@ -81,3 +81,11 @@ bench-broker: $(B)/bench/bench_broker shelter
 .PHONY: bench-broker-kill
 bench-broker-kill: $(B)/bench/bench_broker shelter
 	@t=$$(mktemp -d) && $< $(CURDIR)/shelter $$t 20 6 5; rc=$$?; rm -rf $$t; exit $$rc
+
+# What the broker's threads share, under the thread sanitizer.
+BROKER_TSAN := verifier/base/seen.c verifier/broker/work.c tests/unit/test_broker_threads.c
+$(B)/tests/unit/test_broker_threads_tsan: $(BROKER_TSAN:%.c=$(B)/tsan/%.o)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) -fsanitize=thread -o $@ $^ -lcrypto -lcmocka
+UNIT_TESTS += $(B)/tests/unit/test_broker_threads_tsan
