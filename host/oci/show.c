@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <string.h>
 #include <time.h>
 
@@ -163,9 +164,12 @@ int oci_events(const struct oci_runtime *rt, int argc, char **argv, struct sh_er
         once |= o == 's';
         interval = o == 'i' ? optarg : interval;
     }
-    unsigned seconds;
-    char unit;
-    if (sscanf(interval, "%u%c", &seconds, &unit) != 2 || unit != 's' || !seconds)
+    uint64_t seconds = 0;
+    cleanup_free char *number = sh_strdup(interval);
+    size_t n = strlen(number);
+    if (n)
+        number[n - 1] = 0;
+    if (!n || interval[n - 1] != 's' || sh_parse_number(number, 1, INT_MAX, &seconds))
         return sh_fail(err, -EINVAL, "events: --interval %s: write seconds, as 5s", interval);
     if (argc - optind != 1)
         return sh_fail(err, -EINVAL, "events: exactly one container id is needed");
@@ -178,7 +182,7 @@ int oci_events(const struct oci_runtime *rt, int argc, char **argv, struct sh_er
         cJSON_AddStringToObject(event, "id", c.id);
         cJSON_AddItemToObject(event, "data", count_cgroup(oci_array(c.state, "cgroups")));
         print_json(event, false);
-        if (once || fflush(stdout) || (sleep(seconds), !oci_container_pid(&c)))
+        if (once || fflush(stdout) || (sleep((unsigned)seconds), !oci_container_pid(&c)))
             break;
     }
     oci_container_close(&c);

@@ -93,6 +93,10 @@ status "list --format json" 0 "${RT[@]}" list --format json
 check "list: JSON" python3 -c "import json; d = json.load(open('$T/out')); assert [c['status'] for c in d] == ['running'], d"
 status "ps --format json" 0 "${RT[@]}" ps --format json $N-b
 check "ps: has the container's process" python3 -c "import json; assert $(cat "$T/$N-b.pid") in json.load(open('$T/out'))"
+for bad in 5 5sx s -1s 0s 5m ''; do
+    status "events --interval '$bad'" 1 "${RT[@]}" events --interval "$bad" nobody
+    one_line "events --interval '$bad': told" 'write seconds'
+done
 status "events --stats" 0 "${RT[@]}" events --stats $N-b
 check "events: memory in use" python3 -c "import json; d = json.load(open('$T/out'))['data']; assert d['memory']['usage']['usage'] > 1 << 20, d"
 status "kill of a word that is no signal" 1 "${RT[@]}" kill $N-b NOSUCH
