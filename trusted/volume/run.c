@@ -17,7 +17,7 @@ static uint32_t dirty_limit(const struct volume *v)
 static bool is_wasteful(const struct volume *v)
 {
     uint64_t used = v->super.blocks - map_fixed(&v->super) - v->super.free;
-    return v->waiting > 2048 && v->waiting > used / 8;
+    return v->waiting > 1024 && v->waiting > used / 16;
 }
 
 /* Few enough dirty nodes that a step finds clean ones; a replay may not commit. */
