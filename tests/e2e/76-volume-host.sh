@@ -71,3 +71,39 @@ for tee in $tees; do
     rm -f "$T/in" "$D"
 done
 
+# --- what is given back inside goes back to the host's disk ---
+"$SHELTER" broker add-resource volumes/key/back "$T/data.key" --image any
+check "image: back" image back back ":freshness=insecure-none"
+for tee in $tees; do
+    D=$T/back.$tee
+    taken() { du -k "$D" | cut -f 1; }
+    status "$tee: 24 MiB" 0 "$T/on" $tee back "$D" '/bin/busybox dd if=/dev/zero bs=64k count=384 of=/data/big conv=fsync 2>/dev/null'
+    full=$(taken)
+    check "$tee: ... are in the file ($full KiB)" test "$full" -ge 24576
+    status "$tee: a hole of 16 MiB" 0 "$T/on" $tee back "$D" /bin/storage punch /data
+    hole=$(taken)
+    check "$tee: ... is one of the file, too ($hole KiB)" test "$hole" -le $((full - 15000))
+    status "$tee: the rest is removed" 0 "$T/on" $tee back "$D" /bin/busybox rm /data/big
+    check "$tee: ... and gone from the file ($(taken) KiB)" test "$(taken)" -le $((hole - 7500))
+    status "$tee: it fits together" 0 "$SHELTER" volume check "$D" --key "$T/data.key"
+done
+
+# --- several volumes in one image ---
+for k in one two; do head -c 32 /dev/urandom | "$SHELTER" broker add-resource volumes/key/$k --image any; done
+check "image: two volumes" "$SHELTER" build -q -t pair --broker-key "$T/key.pem" -f "$B" -f "$T/storage" -c "/bin/busybox sh" \
+    --volume "one:/one:key=kbs:///volumes/key/one:freshness=insecure-none:size=64M" \
+    --volume "two:/srv/two:key=kbs:///volumes/key/two:freshness=insecure-none:size=64M"
+"$SHELTER" broker add-reference pair
+cat >"$T/pair" <<S # TEE FILE FILE COMMAND
+#!/bin/sh
+printf '%s\n' "\$4" | exec timeout 100 "$SHELTER" run --rm --tee "\$1" -m 256M -i "$(cat "$T/url")" -v "one:\$2" -v "two:\$3" pair
+S
+chmod 755 "$T/pair"
+for tee in $tees; do
+    status "$tee: both are written" 0 "$T/pair" $tee "$T/one" "$T/two" \
+        '/bin/busybox rm -rf /one/* && /bin/storage make /one && /bin/storage append /srv/two 7 && ! /bin/busybox ln /one/file /srv/two/file 2>/dev/null'
+    status "$tee: both are there" 0 "$T/pair" $tee "$T/one" "$T/two" '/bin/storage look /one && /bin/storage count /srv/two'
+    check "$tee: ... each with its own ($(cat "$T/out"))" grep -qxE "7|14" "$T/out"
+    status "$tee: the host crosses them" 123 "$T/pair" $tee "$T/two" "$T/one" true
+    check "$tee: ... told" grep -q "its key does not open it" "$T/err"
+done

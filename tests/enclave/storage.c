@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Uses a folder as programs use a disk, and says what went wrong: every call's result is compared.
 //   storage make DIR | look DIR | append DIR COUNT | count DIR | full DIR | locks DIR | names DIR
-//   COUNT | sync DIR KIND | synced DIR KIND
+//   COUNT | sync DIR KIND | synced DIR KIND | punch DIR
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -257,6 +257,19 @@ static void look_synced(const char *kind)
     MUST(access(other, F_OK) < 0);
 }
 
+/* The first 16 MiB of the file `big`, which is larger, become a hole: fallocate -p. */
+static void punch(void)
+{
+    struct stat before, after;
+    char byte;
+    int fd = open("big", O_RDWR);
+    MUST(fd >= 0 && !fstat(fd, &before) && before.st_size > 16 << 20);
+    MUST(!fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 16 << 20));
+    MUST(!fsync(fd) && !fstat(fd, &after) && after.st_size == before.st_size);
+    MUST(after.st_blocks <= before.st_blocks - (16 << 20) / 512);
+    MUST(lseek(fd, 0, SEEK_DATA) == 16 << 20 && pread(fd, &byte, 1, 5000000) == 1 && !byte);
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 3 || chdir(argv[2]))
@@ -279,6 +292,8 @@ int main(int argc, char **argv)
         look_synced(argv[3]);
     else if (!strcmp(argv[1], "names") && argc == 4)
         names(atoi(argv[3]));
+    else if (!strcmp(argv[1], "punch"))
+        punch();
     else
         return 2;
     return 0;

@@ -6,6 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <cmocka.h>
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
@@ -218,6 +221,69 @@ static void test_read_only(void **state)
     assert_int_equal(volume_rekey(v, other_key), -EROFS);
     assert_int_equal(volume_close(v), 0);
     assert_int_equal(s.write_calls, writes);
+    sim_end(&s);
+}
+
+static int largest; /* the file of a disk of 16 TiB, sparse */
+
+static int largest_read(void *ctx, uint64_t block, void *buf, uint32_t count)
+{
+    return pread(largest, buf, count * 4096ul, (off_t)block * 4096) == count * 4096l ? 0 : -EIO;
+}
+
+static int largest_write(void *ctx, uint64_t block, const void *buf, uint32_t count)
+{
+    return pwrite(largest, buf, count * 4096ul, (off_t)block * 4096) == count * 4096l ? 0 : -EIO;
+}
+
+static int largest_flush(void *ctx)
+{
+    return 0;
+}
+
+/* 16 TiB: the last groups are used as the first are, and so is the map's last part. */
+static void test_largest(void **state)
+{
+    struct sim s;
+    struct volume *v;
+    struct volume_stat st;
+    struct volume_info info;
+    static uint8_t buf[VOLUME_WRITE_MAX], back[VOLUME_WRITE_MAX];
+    sim_init(&s, 4, 3); /* for its clock and random numbers */
+    struct volume_disk d = sim_disk(&s);
+    largest = memfd_create("largest", MFD_CLOEXEC);
+    assert_int_equal(ftruncate(largest, 16ll << 40), 0);
+    d.read_blocks = largest_read;
+    d.write_blocks = largest_write;
+    d.flush_blocks = largest_flush;
+    d.discard_blocks = NULL;
+    d.blocks = 1ull << 32;
+    uint8_t *all = aligned_alloc(4096, VOLUME_MEMORY);
+    assert_int_equal(volume_create(&d, key, "largest", all, VOLUME_MEMORY), 0);
+    assert_int_equal(volume_open(&d, key, 0, all, VOLUME_MEMORY, &v), 0);
+    volume_info(v, &info);
+    assert_true(info.available > (16ull << 40) / 4096 / 1000 * 999);
+    uint64_t ino = make_file(v, "file", key, 32);
+    memset(buf, 'x', sizeof(buf));
+    for (unsigned i = 0; i < 4; i++) {
+        v->content_cursor = v->super.blocks - 20; /* some at the end, the rest at the front */
+        v->cursor = v->super.blocks - 200000;
+        assert_int_equal(volume_write(v, ino, (uint64_t)i << 45, buf, sizeof(buf)), 0);
+        assert_int_equal(volume_commit(v), 0);
+    }
+    assert_int_equal(volume_close(v), 0);
+    assert_int_equal(volume_open(&d, key, 0, all, VOLUME_MEMORY, &v), 0);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(volume_read(v, ino, (uint64_t)i << 45, back, sizeof(back)), sizeof(back));
+        assert_memory_equal(back, buf, sizeof(buf));
+    }
+    assert_int_equal(volume_stat(v, ino, &st), 0);
+    assert_true(st.blocks >= 4 * sizeof(buf) / 4096 && st.blocks < 6 * sizeof(buf) / 4096);
+    assert_true(lseek(largest, (off_t)(v->super.blocks - 20) * 4096, SEEK_DATA) >= 0);
+    assert_int_equal(volume_check(v, NULL, NULL), 0);
+    assert_int_equal(volume_close(v), 0);
+    close(largest);
+    free(all);
     sim_end(&s);
 }
 
@@ -866,6 +932,7 @@ int main(void)
         cmocka_unit_test(test_nothing_readable),
         cmocka_unit_test(test_read_only),
         cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_largest),
         cmocka_unit_test(test_many_names),
         cmocka_unit_test(test_bad_names),
         cmocka_unit_test(test_sparse),

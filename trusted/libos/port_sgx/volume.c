@@ -21,7 +21,7 @@ int port_volume_write(uint32_t number, uint64_t offset, const void *buf, uint32_
 {
     int64_t r =
         SGX_CALL(.nr = SH_CALL_VOLUME_WRITE, .args = {number, offset}, .a = buf, .size_a = size);
-    return r == (int64_t)size ? 0 : r == -ENOSPC ? -ENOSPC : -EIO;
+    return r == (int64_t)size ? 0 : r == -ENOSPC || r == -EDQUOT ? -ENOSPC : -EIO;
 }
 
 int port_volume_flush(uint32_t number)
