@@ -11,6 +11,7 @@ for speed in '' --strict; do
     same "program $speed: it ends well" $? 0
     sed -n "s/^\\(not ok\\|ok\\) /\\1 program $speed: /p" "$T/out"
 done
+status "an enclave that saves all state writes what XFRM has, and nothing behind it" 0 "$SHELTER" sgx-sim "$F/program" xsave
 run "$F/abi" | grep -E '^(not )?ok'
 run --cpu sgx1 "$F/abi" old | grep -E '^not ok|without SGX2'
 for cpu in icelake emerald client sgx1; do

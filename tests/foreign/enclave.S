@@ -29,6 +29,8 @@ entry:  mov     %rcx, %r12
         je      accept
         cmp     $6, %rax
         je      call_system
+        cmp     $7, %rax
+        je      save_all
         mov     $1, %eax
         lock xadd %eax, counter(%rip)
         mov     %rax, 16(%rdi)
@@ -68,10 +70,22 @@ call_system:
         syscall
         movq    $99, 16(%rdi)
         jmp     leave
+save_all:                                       // behind it nothing may be written: XFRM is x87 and SSE
+        mov     %rdi, %r8
+        lea     area(%rip), %rdi
+        mov     $0xffffffff, %eax
+        mov     %eax, %edx
+        xsave64 (%rdi)
+        mov     576(%rdi), %rax
+        mov     %rax, 16(%r8)
+        mov     %r8, %rdi
+        jmp     leave
         .balign 4096, 0
 counter:
         .quad   0
         .balign 64
 secinfo:
         .skip   64
+area:   .skip   576
+        .fill   256, 1, 0x5a
         .balign 4096, 0

@@ -104,6 +104,36 @@ static bool is_code(struct sgxsim *dev, uint64_t offset)
            (p->perm & SGX_SECINFO_X) != 0;
 }
 
+/* What saves or loads "all" state inside an enclave means XFRM, which is XCR0 there (SDM 36.7).
+ * Here XCR0 is the host's, and XSAVE would write beyond the enclave's area; so the mask becomes
+ * XFRM in mov $-1, %eax; mov %eax, %edx or mov $-1, %edx; xsave or xrstor (memory)
+ */
+static bool is_all_state(const uint8_t *p, uint64_t room)
+{
+    static const uint8_t all[] = {0xb8, 0xff, 0xff, 0xff, 0xff, 0xba, 0xff, 0xff, 0xff, 0xff};
+    static const uint8_t copied[] = {0xb8, 0xff, 0xff, 0xff, 0xff, 0x89, 0xc2};
+    uint64_t at = 0;
+    if (room >= sizeof(all) && memcmp(p, all, sizeof(all)) == 0)
+        at = sizeof(all);
+    else if (room >= sizeof(copied) && memcmp(p, copied, sizeof(copied)) == 0)
+        at = sizeof(copied);
+    if (at == 0 || at + 4 > room)
+        return false;
+    at += (p[at] & 0xf8) == 0x48 ? 1 : 0; /* REX.W */
+    unsigned leaf = p[at + 2] >> 3 & 7;
+    return p[at] == 0x0f && p[at + 1] == 0xae && p[at + 2] < 0xc0 && (leaf == 4 || leaf == 5);
+}
+
+static void narrow_masks(struct sgxsim *dev, uint64_t page, uint64_t last)
+{
+    uint32_t xfrm = (uint32_t)dev->secs.attributes.xfrm;
+    for (uint64_t at = page; at < page + SGX_PAGE_SIZE; at++) {
+        uint8_t *code = sim_frame(dev, at);
+        if (code[0] == 0xb8 && is_all_state(code, last - at))
+            memcpy(code + 1, &xfrm, 4);
+    }
+}
+
 void sim_slots_patch(struct sgxsim *dev)
 {
     if (sim_no_ldt)
@@ -114,6 +144,7 @@ void sim_slots_patch(struct sgxsim *dev)
             continue;
         uint64_t end = page + SGX_PAGE_SIZE; /* a slot may lie across it */
         uint64_t last = is_code(dev, end) ? end + sizeof(slot) - 1 : end;
+        narrow_masks(dev, page, last);
         for (uint64_t at = page; at < end; at++) {
             const uint8_t *found = find_slot(sim_frame(dev, at), last - at);
             if (found == NULL)
