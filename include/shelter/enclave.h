@@ -160,6 +160,15 @@ struct sh_cpuid {
 };
 #define SH_CPUID_MAX 64u
 
+/* Pages of root.img's files that runs of an image used, remembered by the host: a hint. A word is
+ * the inode's number << SH_USES_SHIFT | the page. */
+#define SH_USES_MAX 8192u
+#define SH_USES_SHIFT 24
+struct sh_uses {
+    uint64_t known[SH_USES_MAX]; /* by earlier runs, ascending; the host's, constant */
+    uint64_t used[SH_USES_MAX];  /* by this one, as they came; the enclave's; 0: no more */
+};
+
 /* In buffer A at the first entry. Addresses are the host's. */
 #define SH_START_VERSION 4u
 #define SH_START_TRACE 1u
@@ -182,6 +191,7 @@ struct sh_start {
     uint64_t rings;      /* struct sh_rings, or 0: there are none */
     uint64_t cpuid_count;
     struct sh_cpuid cpuid[SH_CPUID_MAX];
+    uint64_t uses, known_count; /* struct sh_uses, or 0; how many are known */
 };
 
 #endif

@@ -58,14 +58,14 @@ static next_fn *loaders_handler;
  */
 
 static const char *const numbers[] = {
-    "result",       "size_a",   "size_b",    "signals",    "control",       "tsc",
-    "monotonic",    "realtime", "skip",      "delay",      "race",          "twice",
-    "dirty",        "random",   "slot",      "version",    "root",          "root_size",
-    "manifest",     "launch",   "hwcap",     "cpu_count",  "manifest_size", "launch_size",
-    "flags",        "tsc_hz",   "sites",     "sites_size", "rings",         "in_base",
-    "in_put",       "in_dry",   "out_taken", "error",      "storm",         "kicks",
-    "shuffle",      "starve",   "data",      "data_size",  "stdout_taken",  "stdout_error",
-    "stdout_storm",
+    "result",       "size_a",   "size_b",      "signals",    "control",       "tsc",
+    "monotonic",    "realtime", "skip",        "delay",      "race",          "twice",
+    "dirty",        "random",   "slot",        "version",    "root",          "root_size",
+    "manifest",     "launch",   "hwcap",       "cpu_count",  "manifest_size", "launch_size",
+    "flags",        "tsc_hz",   "sites",       "sites_size", "rings",         "in_base",
+    "in_put",       "in_dry",   "out_taken",   "error",      "storm",         "kicks",
+    "shuffle",      "starve",   "data",        "data_size",  "stdout_taken",  "stdout_error",
+    "stdout_storm", "uses",     "known_count", "uses_storm",
 };
 
 static bool parse_number(const char *text, uint64_t *value)
@@ -465,6 +465,8 @@ static void change_start(struct sh_start *s, const struct field *f)
         {"sites_size", offsetof(struct sh_start, sites_size)},
         {"tsc_hz", offsetof(struct sh_start, tsc_hz)},
         {"rings", offsetof(struct sh_start, rings)},
+        {"uses", offsetof(struct sh_start, uses)},
+        {"known_count", offsetof(struct sh_start, known_count)},
         {"data", offsetof(struct sh_start, data[0].at)},
         {"data_size", offsetof(struct sh_start, data[0].size)},
     };
@@ -472,6 +474,26 @@ static void change_start(struct sh_start *s, const struct field *f)
         if (!strcmp(f->name, words[i].name))
             memcpy((uint8_t *)s + words[i].at, &f->value, sizeof(f->value));
     }
+}
+
+/* What this run uses, and what lies beside, as if earlier ones had: in no order, and never at rest.
+ */
+static void *uses_storm(void *arg)
+{
+    struct sh_uses *u = arg;
+    for (;;) {
+        volatile uint64_t *word = &u->known[chance(SH_USES_MAX)];
+        *word = chance(8) ? u->used[chance(SH_USES_MAX)] + chance(3) - 1 : some_number(0);
+    }
+    return NULL;
+}
+
+static void change_uses(struct sh_start *s)
+{
+    struct sh_uses *u = calloc(1, sizeof(*u));
+    s->uses = (uint64_t)u;
+    s->known_count = SH_USES_MAX;
+    start_thread(uses_storm, u);
 }
 
 static void change_root(struct sh_start *s, const struct field *f)
@@ -526,6 +548,8 @@ void hostile_start(struct sh_slot *slot)
                 change_root(start, f);
             else if (!strcmp(f->name, "dirty"))
                 dirty = true;
+            else if (!strcmp(f->name, "uses_storm"))
+                change_uses(start);
             change_start(start, f);
         }
     }

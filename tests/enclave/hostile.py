@@ -354,6 +354,11 @@ each('start:sites=VALUE,sites_size=4096', WILD[1:], 'read', 125, 'shelter: sites
 each('start:sites_size=VALUE', ['max', 'umax', 1 << 47], 'read', 125, 'shelter: sites.bin is not mapped')
 each('start:sites_size=VALUE', [1, 4096], 'read file', 125, 'shelter: sites.bin of the image is not what was built.*')
 each('start:rings=VALUE', WILD[1:] + [0x10000000001], 'read', 125, 'shelter: the rings are not mapped')
+# --- the pages that earlier runs used: they come early, or they do not
+each('start:uses=VALUE', WILD[1:] + [0x10000000001], 'read', 125, 'shelter: the list of pages is not mapped')
+each('start:known_count=VALUE', [1, 'max', 'umax'], 'threads file', 0, 'threads all whole; ' + FILE)
+each('start:uses_storm=1,known_count=VALUE', [0, 1, 8192, 8193, 'max', 'umax'], 'threads file pipe memory', 0,
+     'threads all whole; ' + FILE + '; pipe abcdefghij; mprotect 0; munmap 0; fresh 0')
 row('start:launch=0,launch_size=0', 'read', 125, NO_LAUNCH)
 each('start:version=VALUE', [0, 1, 'umax'], 'read', 125, 'shelter: the loader and the enclave .* versions')
 each('start:hwcap=VALUE,cpu_count=VALUE,tsc_hz=VALUE', [0, 'max', 'umax'], 'threads file', 0,

@@ -396,6 +396,59 @@ static void test_file_mapping(void **state)
     call(__NR_close, fd);
 }
 
+/* Which of the first pages of a mapping are there: a bit each. */
+static unsigned pages_there(long p)
+{
+    unsigned there = 0;
+    for (unsigned i = 0; i < 8; i++)
+        there |= (unsigned)(page_state((uint64_t)p + i * 4096) != 0) << i;
+    return there;
+}
+
+/* What the host says of earlier runs brings pages of the file early, and nothing else. */
+static void test_known_uses(void **state)
+{
+    long fd = open_at("/big", O_RDONLY);
+    const long size = 8 * 4096;
+    long out = open_at("/uses", O_RDWR | O_CREAT), p = call(__NR_mmap, 0, size, 1, 2, fd, 0);
+    assert_true(p > 0);
+    unit_host.used_count = 0;
+    assert_int_equal(call(__NR_pwrite64, out, p + 4096, 1, 0), 1);
+    assert_int_equal(pages_there(p), 2);
+    assert_int_equal(unit_host.used_count, 1);
+    uint64_t first = unit_host.used[0] - 1; /* page 0, as the list names it */
+    assert_int_equal(first & ((1 << SH_USES_SHIFT) - 1), 0);
+    call(__NR_munmap, p, size);
+    const struct {
+        uint64_t known[6];
+        unsigned there; /* after page 4 was read */
+    } cases[] = {
+        {{first, first + 1, first + 4, first + 6, UINT64_MAX, UINT64_MAX}, 0x53},
+        {{1, first - 1, first + 8, first + (1 << SH_USES_SHIFT), UINT64_MAX, UINT64_MAX}, 0x10},
+        {{first + 4, first + 4, first + 4, first + 5, first + 5, first + 7}, 0xb0},
+        {{first + 7, first, first + 7, first, first + 7, first}, 0x91},      /* in no order: */
+        {{first, first + 3, first + 2, first + 3, first, UINT64_MAX}, 0x1d}, /* what is found */
+        {{0, 0, 0, 0, 0, 0}, 0x10},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        unit_host.known = cases[i].known;
+        unit_host.known_count = 6;
+        p = call(__NR_mmap, 0, size, 1, 2, fd, 0);
+        assert_int_equal(call(__NR_pwrite64, out, p + 4 * 4096, 1, 0), 1);
+        assert_int_equal(pages_there(p), cases[i].there);
+        assert_int_equal(call(__NR_pwrite64, out, p, size, 0), size);
+        for (unsigned at = 0; at < size; at += 97) {
+            assert_int_equal(call(__NR_pread64, out, scratch, 1, at), 1);
+            assert_int_equal(*(uint8_t *)scratch, pattern(at));
+        }
+        call(__NR_munmap, p, size);
+    }
+    unit_host.known_count = 0;
+    call(__NR_close, out);
+    call(__NR_unlink, str("/uses"));
+    call(__NR_close, fd);
+}
+
 /* ---- files ---- */
 
 static void test_image_files(void **state)
@@ -1550,6 +1603,7 @@ int main(void)
         cmocka_unit_test(test_memory_edges),
         cmocka_unit_test(test_memory_limit),
         cmocka_unit_test(test_file_mapping),
+        cmocka_unit_test(test_known_uses),
         cmocka_unit_test(test_image_files),
         cmocka_unit_test(test_copy_up),
         cmocka_unit_test(test_names),

@@ -15,10 +15,12 @@ int enclave_pages_add(uint64_t addr, uint64_t count, int prot);
 int enclave_pages_fill(uint64_t addr, const void *const *sources, uint64_t count, int prot);
 int enclave_pages_protect(uint64_t addr, uint64_t count, int old, int prot);
 void enclave_pages_remove(const struct sh_pages *runs, unsigned count);
+void enclave_pages_expect(const struct sh_pages *runs, unsigned count);
 #define port_pages_add enclave_pages_add
 #define port_pages_fill enclave_pages_fill
 #define port_pages_protect enclave_pages_protect
 #define port_pages_remove enclave_pages_remove
+#define port_pages_expect enclave_pages_expect
 #include "trusted/libos/port_sgx/pages.c"
 
 #define PAGES 8u

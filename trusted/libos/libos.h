@@ -479,6 +479,8 @@ bool pages_keep(uint64_t pages);
 /* Counts `pages` that are about to be committed against the image's limit. 0, or -ENOMEM: nothing
  * is counted. Any thread, with or without the lock. */
 int memory_charge(uint64_t pages);
+/* More than half of the image's limit is committed; never, where there is none. Likewise. */
+bool memory_is_half_full(void);
 /* So many pages more may be charged than there are, until 0 takes it all back; what that is
  * together. The big lock held exclusively. */
 uint64_t memory_ahead(uint64_t pages);

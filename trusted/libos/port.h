@@ -70,6 +70,18 @@ int port_pages_protect(uint64_t addr, uint64_t count, int old, int prot);
 
 #define PORT_RUNS_MAX 64u
 
+/* These will be filled next: a hint, which may get them all at once. 1 to PORT_RUNS_MAX runs. */
+void port_pages_expect(const struct sh_pages *runs, unsigned count);
+
+/* How many pages of the image's files the host says that earlier runs used; at most SH_USES_MAX.
+ * Any thread, as the next two. A claim [outside]. */
+uint32_t port_known_count(void);
+/* The n-th of them, as struct sh_uses names pages, in ascending order; behind the last UINT64_MAX.
+ * Claims [outside]: another one each time, in any order. */
+uint64_t port_known_use(uint32_t n);
+/* This run uses it; the host may remember. [outside] */
+void port_use(uint64_t page);
+
 /* Gives pages back, whatever their rights; their contents are gone. 1 to PORT_RUNS_MAX runs, in any
  * order. */
 void port_pages_remove(const struct sh_pages *runs, unsigned count);

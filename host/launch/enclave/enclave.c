@@ -88,6 +88,7 @@ static int command(const struct sh_launch_spec *spec, struct sh_strings *argv, s
         sh_strings_addf(argv, "--resolver=%s:53", spec->resolver);
     if (spec->image->manifest.has_sites)
         sh_strings_addf(argv, "--sites=%s/sites.bin", image);
+    sh_strings_addf(argv, "--uses=%s/used-pages", image);
     if (spec->debug)
         sh_strings_add(argv, "--debug");
     if (spec->require_confinement)

@@ -167,10 +167,15 @@ int64_t call_remove(struct loader_thread *t, struct sh_slot *s, uint64_t addr, u
 int64_t call_commit(struct loader_thread *t, struct sh_slot *s, uint64_t addr, uint64_t size)
 {
     const struct sgx_enclave *e = &loader.enclave;
-    if (size > COMMIT_MAX)
-        return -EINVAL;
+    struct sh_pages p = {addr, size};
+    uint64_t i = 0;
+    int64_t r;
     loader_forget_root(); /* a program that grows has read much of its files */
-    return e->driver->populate(e->dev, addr, size);
+    do
+        r = p.size > COMMIT_MAX ? -EINVAL : e->driver->populate(e->dev, p.addr, p.size);
+    while (!r && next_pages(s, i++, &p));
+    s->size_a = 0;
+    return r;
 }
 
 int64_t call_flush(struct loader_thread *t, struct sh_slot *s, uint64_t tries)

@@ -64,6 +64,7 @@ void loader_fail(const struct sh_error *err)
 void loader_exit(int status, bool own)
 {
     print_stats();
+    loader_uses_save();
     if (loader.options.channel < 0)
         _exit(status);
     char *text = loader.last_words;

@@ -250,6 +250,7 @@ int loader_build(struct loader_thread *first, struct sh_error *err)
         .sites_size = sites.size,
         .rings = loader_rings_open(),
     };
+    s->uses = loader_uses_open(&s->known_count);
     for (unsigned i = 0; i < SH_DATA_MAX; i++) {
         s->data[i].at = (uint64_t)data[i].data;
         s->data[i].size = data[i].size;

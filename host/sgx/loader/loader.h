@@ -45,6 +45,7 @@ struct loader_options {
     const char *signature;                 /* a SIGSTRUCT; always given */
     const char *launch, *sites;            /* files */
     const char *fuse_key;
+    const char *uses; /* file of what runs of the image used; may not be there */
     const char *
         sim_tee; /* folder of host/attest/sim_tee.h; without it the simulated TEE gives no quotes */
     const char *aesm;              /* socket of the quoting service; always set */
@@ -271,6 +272,11 @@ int loader_confine(struct sh_error *err);
 int loader_build(struct loader_thread *first, struct sh_error *err);
 void loader_build_end(struct loader_thread *first); /* the clocks, last of all */
 void loader_forget_root(void); /* gives back what is mapped of root.img; it comes again when read */
+
+/* --- uses.c --- */
+/* Address of the list that the enclave reads and writes, or 0. Before the walls. */
+uint64_t loader_uses_open(uint64_t *known_count);
+void loader_uses_save(void); /* at the end */
 
 /* --- stats.c --- */
 /* The counters as one JSON object, the caller's to free; NULL: no memory. `inside` is the enclave's

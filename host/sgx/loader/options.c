@@ -152,6 +152,7 @@ static const struct row table[] = {
     {"aesm", "SOCKET", take_text, TO(aesm)},
     {"launch", "FILE", take_text, TO(launch)},
     {"sites", "FILE", take_text, TO(sites)},
+    {"uses", "FILE", take_text, TO(uses)},
     {"channel", "FD", take_fd, TO(channel)},
     {"network", "user|none|host-loopback", take_network, NULL},
     {"broker", "IP:PORT", take_broker, NULL},

@@ -85,6 +85,12 @@ static int charge_pages(uint64_t pages)
     return 0;
 }
 
+bool memory_is_half_full(void)
+{
+    uint64_t now = __atomic_load_n(&stats.committed, __ATOMIC_RELAXED);
+    return settings.memory && now > settings.memory / 2;
+}
+
 int memory_charge(uint64_t pages)
 {
     int r = charge_pages(pages);

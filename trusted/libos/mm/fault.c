@@ -54,9 +54,13 @@ static bool is_data(const struct area *a)
 
 static int populate_from(struct area *a, uint64_t addr, uint64_t count)
 {
-    uint64_t low = addr & ~((512ul << PAGE_SHIFT) - 1);
-    int r = is_data(a) ? page_populate(a, MAX(a->start, low), 512 - page_slot(MAX(a->start, low)))
-                       : page_populate(a, addr, count);
+    const uint64_t size = 512ul << PAGE_SHIFT, low = addr & ~(size - 1);
+    uint64_t start = MAX(a->start, low), end = MIN(a->end, low + size);
+    bool whole = is_data(a);
+    if (!whole && !a->locked)
+        uses_bring(a, start, end);
+    int r = whole ? page_populate(a, start, (end - start) >> PAGE_SHIFT)
+                  : page_populate(a, addr, count);
     return r && !page_state(addr) ? page_populate(a, addr, 1) : r;
 }
 

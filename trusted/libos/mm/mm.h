@@ -181,6 +181,7 @@ void **page_aside(struct space *s, uint64_t addr); /* where its content is kept;
 void page_aside_drop(struct space *s, uint64_t addr);
 void page_aside_end(struct leaf *leaf); /* if nothing of it lies aside: there is no other now */
 int page_populate(struct area *a, uint64_t addr, uint64_t count); /* count pages, where missing */
+int page_bring(struct area *a, uint64_t addr, uint64_t count);    /* likewise, expected already */
 /* The content of a private page that follows its file. 0, -EIO, -ENOMEM, -EAGAIN: alone. */
 int page_from_file(struct area *a, uint64_t addr, void *page);
 int page_fill(uint64_t addr, const void *page, int prot); /* one, where there is none */
@@ -188,6 +189,8 @@ int page_protect(uint64_t start, uint64_t end, int prot); /* those that are ther
 int page_own(struct area *a, uint64_t addr); /* may be written from now on, if the area may */
 void page_remove(uint64_t start, uint64_t end);
 uint8_t page_private_state(const struct area *a); /* of a new page of its file */
+/* As struct sh_uses names the page at addr; 0: it is not the image's. */
+uint64_t page_use(const struct area *a, uint64_t addr);
 /* The same of one page of any space, resident or not; its frame may stay until frame_gone_end. */
 void page_drop(struct space *s, uint64_t addr, struct frame_gone *gone);
 int page_move(uint64_t from, uint64_t to, uint64_t size);
@@ -196,6 +199,10 @@ static inline int page_rights(int prot)
 {
     return prot ? prot | PORT_R : 0;
 }
+
+/* ---- mm/uses.c: what earlier runs used of the image's files ---- */
+/* Brings what is known of this part of an area, within one 2 MiB, and is not there; or nothing. */
+void uses_bring(struct area *a, uint64_t start, uint64_t end);
 
 /* ---- mm/object.c: a file's own pages, mapped or not ---- */
 /* Does the page lie at a mapping's address? */

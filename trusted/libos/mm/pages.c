@@ -161,6 +161,21 @@ int page_from_file(struct area *a, uint64_t addr, void *page)
     return r;
 }
 
+uint64_t page_use(const struct area *a, uint64_t addr)
+{
+    const struct inode *i = a->file ? a->file->inode : NULL;
+    uint64_t index = (a->offset + (addr - a->start)) >> PAGE_SHIFT;
+    bool pristine = i && i->fs == FS_ROOT && i->has_lower && !i->written && !a->shared;
+    return pristine && !(index >> SH_USES_SHIFT) ? i->lower.nid << SH_USES_SHIFT | index : 0;
+}
+
+static void note_uses(const struct area *a, uint64_t addr, uint64_t count)
+{
+    uint64_t page = page_use(a, addr);
+    for (; page && count; count--)
+        port_use(page++);
+}
+
 /* Copies pages of the area's file in; a page wholly behind the file's end is -EIO if it is the
  * first, else it is left out. */
 static int add_from_file(struct area *a, uint64_t addr, uint64_t count)
@@ -182,6 +197,7 @@ static int add_from_file(struct area *a, uint64_t addr, uint64_t count)
         r = frame_fill(addr, (const void *const *)buf, n, state & RIGHTS, space()->id);
         if (!r)
             page_state_set(space(), addr, n, state);
+        note_uses(a, addr, r ? 0 : n);
     }
     for (uint64_t i = 0; i < n; i++)
         page_free(buf[i]);
@@ -195,7 +211,16 @@ static int add_pages(struct area *a, uint64_t addr, uint64_t count)
     return a->file ? add_from_file(a, addr, count) : add_zeroed(addr, count, page_rights(a->prot));
 }
 
+#define EXPECT_MIN 3u /* from so many on a call out is cheaper than their exits */
 int page_populate(struct area *a, uint64_t addr, uint64_t count)
+{
+    uint64_t size = MIN(count << PAGE_SHIFT, a->end - addr);
+    if (a->file && !a->shared && size >= EXPECT_MIN << PAGE_SHIFT)
+        port_pages_expect(&(struct sh_pages){addr, size}, 1);
+    return page_bring(a, addr, count);
+}
+
+int page_bring(struct area *a, uint64_t addr, uint64_t count)
 {
     uint64_t end = MIN(addr + (count << PAGE_SHIFT), a->end);
     while (addr < end) {

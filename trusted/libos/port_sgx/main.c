@@ -216,6 +216,8 @@ void sgx_boot_main(struct port_thread *p)
         refuse_start("the root image is not mapped");
     if (!sgx_rings_init(given.rings))
         refuse_start("the rings are not mapped");
+    if (!sgx_uses_init(given.uses, given.known_count))
+        refuse_start("the list of pages is not mapped");
     images[0].at = given.root;
     images[0].size = given.root_size;
     for (unsigned i = 0; i < SH_DATA_MAX; i++) {

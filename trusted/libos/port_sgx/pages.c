@@ -64,9 +64,14 @@ int port_pages_add(uint64_t addr, uint64_t count, int prot)
     return prot == (PORT_R | PORT_W) ? 0 : port_pages_protect(addr, count, PORT_R | PORT_W, prot);
 }
 
+void port_pages_expect(const struct sh_pages *runs, unsigned count)
+{
+    SGX_CALL(.nr = SH_CALL_COMMIT, .args = {runs->addr, runs->size}, .a = runs + 1,
+             .size_a = (count - 1) * (uint32_t)sizeof(*runs));
+}
+
 int port_pages_fill(uint64_t addr, const void *const *sources, uint64_t count, int prot)
 {
-    announce_pages(addr, count);
     for (uint64_t i = 0; i < count; i++) {
         uint64_t at = addr + (i << PAGE_SHIFT);
         uint64_t r = run_leaf(SGX_EACCEPTCOPY, REG | (uint64_t)prot, at, (uint64_t)sources[i]);

@@ -100,6 +100,7 @@ int sgx_page_to_tcs(uint64_t addr);
 
 /* ring.c: where the host has them (0: nowhere); false: it cannot be there. */
 bool sgx_rings_init(uint64_t addr);
+bool sgx_uses_init(uint64_t addr, uint64_t count); /* likewise */
 
 /* The host's memory: whole, canonical and outside ELRANGE. */
 bool sgx_outside(uint64_t addr, uint64_t size);

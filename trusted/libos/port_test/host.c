@@ -44,6 +44,24 @@ int port_pages_add(uint64_t addr, uint64_t count, int prot)
     return (int)host_call(__NR_mprotect, addr, count << PAGE_SHIFT, prot);
 }
 
+void port_pages_expect(const struct sh_pages *runs, unsigned count)
+{
+}
+
+uint32_t port_known_count(void)
+{
+    return 0;
+}
+
+uint64_t port_known_use(uint32_t n)
+{
+    return UINT64_MAX;
+}
+
+void port_use(uint64_t page)
+{
+}
+
 int port_pages_fill(uint64_t addr, const void *const *sources, uint64_t count, int prot)
 {
     int r = port_pages_add(addr, count, PROT_READ | PROT_WRITE);

@@ -134,6 +134,25 @@ int port_pages_add(uint64_t addr, uint64_t count, int prot)
     return mprotect((void *)addr, count << PAGE_SHIFT, prot) ? -ENOMEM : 0;
 }
 
+void port_pages_expect(const struct sh_pages *runs, unsigned count)
+{
+}
+
+uint32_t port_known_count(void)
+{
+    return unit_host.known_count;
+}
+
+uint64_t port_known_use(uint32_t n)
+{
+    return n < unit_host.known_count ? unit_host.known[n] : UINT64_MAX;
+}
+
+void port_use(uint64_t page)
+{
+    unit_host.used[unit_host.used_count++ % ARRAY_COUNT(unit_host.used)] = page;
+}
+
 int port_pages_fill(uint64_t addr, const void *const *sources, uint64_t count, int prot)
 {
     int r = port_pages_add(addr, count, PROT_READ | PROT_WRITE);

@@ -36,6 +36,10 @@ struct unit_host {
     const void *from; /* a struct sockaddr_in: who sent what port_recv gives; NULL: as else */
     /* Hears of each address that goes out; may be NULL. */
     void (*on_address)(const void *addr, uint32_t size, bool bind);
+    const uint64_t *known; /* what earlier runs used */
+    uint32_t known_count;
+    uint64_t used[64]; /* the last that this one did; counted */
+    uint32_t used_count;
     bool services; /* service threads start and run; else there are none */
     bool quiet;    /* nothing that port_wait is asked about is ready; else all of it is */
     struct port_event found[8]; /* what the next port_wait finds in its set */
