@@ -3,6 +3,9 @@
 # podman with shelter-runtime: the rest of a container's life (a fixed root, logs that follow, terminals, health, restart),
 # pods whose containers talk over localhost, play kube, units.
 . tests/apps/podman_lib.sh
+mkdir "$T/healthy"
+printf 'FROM localhost/test\nHEALTHCHECK --interval=1h --retries=2 CMD cat /tmp/well\n' >"$T/healthy/Dockerfile"
+check "an image with a HEALTHCHECK" sh -c "timeout 60 buildah --root '$T/pod' --runroot '$T/run' bud --isolation chroot --format docker -q -t healthy '$T/healthy'"
 for TEE in $tees; do
     status "$TEE: --read-only" 0 "$T/podman" run --rm --network none --read-only test sh -c \
         'echo x >/www/y || echo fixed; chmod 700 /www || echo fixed; echo z >/tmp/z && cat /tmp/z; echo x >/dev/null && echo null'
@@ -27,6 +30,27 @@ for TEE in $tees; do
     status "$TEE: generate systemd" 0 "$T/podman" generate systemd --name c
     check "... starts and stops it" grep -q '^ExecStart=.*start c$' "$T/out"
     status "$TEE: rm" 0 "$T/podman" rm c
+    # A folder that both sides write to.
+    mkdir -p "$T/shared-$TEE"
+    echo one >"$T/shared-$TEE/in"
+    chown -R 54321:54321 "$T/shared-$TEE"
+    check "$TEE: -v FOLDER" p run -d --name v --network none -v "$T/shared-$TEE:/out" test sh -c \
+        'cat /out/in >/out/copy; until [ -e /out/go ]; do sleep 0.1; done; cat /out/go >/out/last'
+    check "... what is written inside is there while it runs" until_true 60 grep -qx one "$T/shared-$TEE/copy"
+    echo two >"$T/shared-$TEE/go.new"
+    mv "$T/shared-$TEE/go.new" "$T/shared-$TEE/go"
+    same "... and the other way" "$(p wait v; cat "$T/shared-$TEE/last")" "$(printf '0\ntwo')"
+    p rm v >/dev/null
+    # A check of the image's own: by its timer there is none here (systemd), so podman is asked for it.
+    check "$TEE: HEALTHCHECK" p run -d --name h --network none healthy sh -c 'until [ -e /tmp/go ]; do sleep 0.1; done; touch /tmp/well; sleep 1000'
+    check "... the engine knows it" sh -c "[ \"\$(timeout 20 '$T/podman' inspect -f '{{.Config.Healthcheck.Retries}}' h)\" = 2 ]"
+    status "... not well" 1 "$T/podman" healthcheck run h
+    status "... not well, twice" 1 "$T/podman" healthcheck run h
+    same "... so it is unhealthy" "$(p inspect -f '{{.State.Healthcheck.Status}}' h 2>/dev/null || p inspect -f '{{.State.Health.Status}}' h)" unhealthy
+    check "... what helps it" p exec h touch /tmp/go
+    check "... well" until_true 30 p healthcheck run h
+    same "... so it is healthy" "$(p inspect -f '{{.State.Healthcheck.Status}}' h 2>/dev/null || p inspect -f '{{.State.Health.Status}}' h)" healthy
+    p rm -f -t 0 h >/dev/null
 done
 
 # A pod: each container in an enclave of its own, one loopback. Podman's own pause needs no TEE.
