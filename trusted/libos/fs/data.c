@@ -215,7 +215,7 @@ int data_limit(const struct inode *i, uint64_t end)
 }
 
 /* What a write does to the bits that give rights away. */
-void data_drop_rights(struct inode *i)
+static void drop_rights(struct inode *i)
 {
     if (capable(CAP_FSETID) || !(i->mode & 06000))
         return;
@@ -279,7 +279,7 @@ static long write_pieces(struct inode *i, struct io *io, uint64_t offset, uint64
     }
     if (!done)
         return r;
-    data_drop_rights(i);
+    drop_rights(i);
     inode_touch(i, true);
     return done;
 }
@@ -329,7 +329,7 @@ int data_truncate(struct inode *i, uint64_t size)
         i->lower_size = MIN(i->lower_size, size);
     }
     i->size = size;
-    data_drop_rights(i);
+    drop_rights(i);
     inode_touch(i, true);
     return 0;
 }

@@ -239,8 +239,6 @@ uint64_t device_of(const struct inode *i);            /* st_dev */
 void inode_times(struct inode *i, struct time to[3]); /* atime, mtime, ctime */
 /* The real time, as the host says it. */
 struct time time_now(void);
-/* A number that no inode had before. */
-uint64_t file_id_next(void);
 
 /* fs/data.c: contents of regular files: pages of their own over the image's or the mount's.
  * Reading beyond the end is 0 bytes, writing fills the gap with a hole. -EIO: a block is not what
@@ -258,7 +256,6 @@ int data_page(struct inode *i, uint64_t index,
               void *buf); /* the whole page, into PAGE_SIZE bytes */
 int data_punch(struct inode *i, uint64_t start, uint64_t end); /* a hole, size unchanged */
 int data_limit(const struct inode *i, uint64_t end); /* RLIMIT_FSIZE: -EFBIG and SIGXFSZ */
-void data_drop_rights(struct inode *i);              /* setuid, setgid: somebody else wrote to it */
 int data_allocate(struct inode *i, uint64_t start, uint64_t end); /* pages, size unchanged */
 /* The first data or hole at or behind offset; -ENXIO behind the end. */
 int64_t data_seek(struct inode *i, uint64_t offset, bool hole);
@@ -285,8 +282,7 @@ int dentry_link(struct dentry *dir, const char *name, size_t size, struct inode 
 void dentry_unlink(struct dentry *d); /* which is in the tree; open files keep its inode */
 /* To another name, which nothing has; whoever holds d (open files, children) sees the new one. */
 int dentry_move(struct dentry *d, struct dentry *dir, const char *name);
-int dentry_swap(struct dentry *a, struct dentry *b);    /* names and places */
-void dentry_hide(struct dentry *dir, const char *name); /* the image's name, from now on */
+int dentry_swap(struct dentry *a, struct dentry *b); /* names and places */
 /* Adds what the directory has, without . and ..; *l is the caller's, also on an error. */
 int dentry_list(struct dentry *dir, struct listing *l);
 bool dentry_removed(const struct dentry *d); /* it has no name any more */

@@ -18,11 +18,6 @@ void inode_init(void)
     radix_clear(&by_nid, 0, forget_inode);
 }
 
-uint64_t file_id_next(void)
-{
-    return next_id++;
-}
-
 struct time time_now(void)
 {
     uint64_t ns = clock_real();
@@ -75,7 +70,7 @@ struct inode *inode_new(enum fs_kind fs, uint32_t mode)
     struct inode *i = inode_blank(fs, mode);
     if (!i)
         return NULL;
-    i->ino = file_id_next();
+    i->ino = next_id++;
     i->uid = current()->fsuid;
     i->gid = current()->fsgid;
     i->btime = i->atime = i->mtime = i->ctime = time_now();

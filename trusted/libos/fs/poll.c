@@ -105,7 +105,8 @@ static size_t question_room(const struct poll_item *items, size_t count)
     return MIN(n, PORT_WAIT_MAX);
 }
 
-int poll_wait(struct poll_item *items, size_t count, uint64_t deadline)
+/* How many are ready, or -EINTR, -ENOMEM, what the host has against it; 0 after the deadline. */
+static int wait_items(struct poll_item *items, size_t count, uint64_t deadline)
 {
     struct questions q = {.room = (uint32_t)question_room(items, count)};
     struct waiter *waiters = los_alloc((count + 1) * sizeof(*waiters));
@@ -163,7 +164,7 @@ static long do_poll(uint64_t fds, uint64_t count, uint64_t deadline)
         }
     }
     if (!r) {
-        r = poll_wait(items, count, invalid ? 0 : deadline);
+        r = wait_items(items, count, invalid ? 0 : deadline);
         for (uint64_t i = 0; i < count; i++) {
             if (!items[i].file)
                 continue;
@@ -224,7 +225,7 @@ static long do_select(int n, const uint64_t addr[3], uint64_t deadline)
             file_get(items[fd].file);
     }
     if (!r)
-        r = poll_wait(items, (size_t)n, deadline);
+        r = wait_items(items, (size_t)n, deadline);
     long bits = 0;
     for (int fd = 0; fd < n && items; fd++) {
         for (int s = 0; s < 3 && r >= 0; s++) {

@@ -12,9 +12,6 @@ struct poll_item {
     uint32_t ready;    /* out; POLLERR and POLLHUP always */
 };
 
-/* How many are ready, or -EINTR, -ENOMEM, what the host has against it; 0 after the deadline. */
-int poll_wait(struct poll_item *items, size_t count, uint64_t deadline);
-
 /* Questions to the host. `needed` may exceed `room`: then some were left out. */
 struct questions {
     struct port_event *items;

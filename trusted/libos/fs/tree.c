@@ -251,6 +251,16 @@ int dentry_link(struct dentry *dir, const char *name, size_t size, struct inode 
     return 0;
 }
 
+/* The image's name is hidden from now on. */
+static void hide_name(struct dentry *dir, const char *name)
+{
+    struct dentry *hide = dentry_new(dir, name, strlen(name), NULL);
+    if (!hide)
+        stop("no memory to remove a name");
+    keep_dentry(hide);
+    dentry_put(hide);
+}
+
 /* Takes the name out; the dentry lives on for those who hold it, with its inode. */
 void dentry_unlink(struct dentry *d)
 {
@@ -260,17 +270,8 @@ void dentry_unlink(struct dentry *d)
     inode_touch(dir->inode, true);
     inode_touch(d->inode, false);
     if (dir->inode->has_lower)
-        dentry_hide(dir, d->name);
+        hide_name(dir, d->name);
     drop_dentry(d);
-}
-
-void dentry_hide(struct dentry *dir, const char *name)
-{
-    struct dentry *hide = dentry_new(dir, name, strlen(name), NULL);
-    if (!hide)
-        stop("no memory to remove a name");
-    keep_dentry(hide);
-    dentry_put(hide);
 }
 
 static bool is_dir(const struct dentry *d)

@@ -160,7 +160,8 @@ static bool port_is_used(const struct sock *s, uint16_t port)
     return false;
 }
 
-int name_ephemeral(struct sock *s)
+/* A port into s->own. 0, -EADDRINUSE, -EIO. */
+static int take_port(struct sock *s)
 {
     uint16_t start;
     if (port_random(&start, sizeof(start)))
@@ -181,7 +182,7 @@ int name_auto(struct sock *s)
     if (s->own.size)
         return 0;
     s->own = addr_make(s->family, 0);
-    int r = name_ephemeral(s);
+    int r = take_port(s);
     if (r)
         s->own = (struct addr){0};
     return r;
@@ -246,7 +247,7 @@ int name_bind(struct sock *s, const struct addr *a)
     s->own.family = s->family;
     s->own.size = addr_make(s->family, 0).size;
     if (!port) {
-        int r = name_ephemeral(s);
+        int r = take_port(s);
         if (r)
             s->own = (struct addr){0};
         return r;

@@ -330,8 +330,6 @@ int name_bind(struct sock *s, const struct addr *a);
 /* A port of our own for a socket that has none. 0; -EADDRINUSE: all are taken; -EIO: no random
  * numbers. */
 int name_auto(struct sock *s);
-/* A port into s->own. 0, -EADDRINUSE, -EIO. */
-int name_ephemeral(struct sock *s);
 /* Nobody finds it any more; harmless for one that is not bound. */
 void name_forget(struct sock *s);
 /* Would s, with the options it has now, take another one's datagrams or connections? */

@@ -89,7 +89,7 @@ static int wake_address(uint64_t addr, int64_t count, uint32_t bits, bool own)
     return woken;
 }
 
-int futex_wake_at(uint64_t addr, int count)
+static int wake_at(uint64_t addr, int count)
 {
     return wake_address(addr, count, FUTEX_BITSET_MATCH_ANY, false);
 }
@@ -366,7 +366,7 @@ static void owner_died(uint64_t addr, int32_t tid)
         if (r == -EAGAIN)
             continue;
         if (!r && (word & FUTEX_WAITERS))
-            futex_wake_at(addr, 1);
+            wake_at(addr, 1);
         return;
     }
 }
@@ -404,5 +404,5 @@ void futex_exit(struct thread *t)
     t->robust_list = t->clear_tid = 0;
     robust_exit(list, t->tid);
     if (word && user_write(word, &zero, sizeof(zero)) == 0)
-        futex_wake_at(word, 1);
+        wake_at(word, 1);
 }

@@ -54,7 +54,7 @@ static struct key *key_get(struct key *k)
 }
 
 /* A ring's keys are let go one after another; rings in it wait in a list of those that are over. */
-void key_put(struct key *k)
+static void release_key(struct key *k)
 {
     static struct list over = {&over, &over};
     if (!k || --k->refs)
@@ -318,7 +318,7 @@ static void unlink_at(struct key *ring, uint32_t i)
 {
     struct key *k = ring->links[i];
     memmove(&ring->links[i], &ring->links[i + 1], (--ring->count - i) * sizeof(*ring->links));
-    key_put(k);
+    release_key(k);
 }
 
 /* Takes the place of one of the same type and description. */
@@ -434,7 +434,7 @@ static long put_key(enum key_type type, const char *text, uint8_t *payload, uint
     int r = link_key(ring, k);
     if (!r)
         set_payload(k, payload, size);
-    key_put(k);
+    release_key(k);
     return r ? r : serial;
 }
 
@@ -532,7 +532,7 @@ static long join_session(uint64_t name)
         return r ? r : -ENOMEM;
     struct key *old = current()->session_keyring;
     current()->session_keyring = key_get(ring);
-    key_put(old);
+    release_key(old);
     return ring->serial;
 }
 
@@ -579,7 +579,7 @@ static long invalidate_key(int32_t id)
             unlink_at(ring, i);
     }
     f.key->revoked = true;
-    key_put(f.key);
+    release_key(f.key);
     return 0;
 }
 
@@ -795,5 +795,5 @@ void keys_drop(struct key **place)
 {
     struct key *k = *place;
     *place = NULL;
-    key_put(k);
+    release_key(k);
 }

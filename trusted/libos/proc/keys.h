@@ -6,7 +6,6 @@
 #include "trusted/libos/libos.h"
 
 struct key;
-void key_put(struct key *k);        /* NULL: nothing happens */
 void keys_fork(struct process *p);  /* a copy of its parent: the session's ring is shared */
 void keys_drop(struct key **place); /* the ring there is nobody's from now on */
 

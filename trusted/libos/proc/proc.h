@@ -68,7 +68,6 @@ long caps_secure_bits(void);
 long caps_secure(uint64_t bits);
 
 /* proc/futex.c */
-int futex_wake_at(uint64_t addr, int count);
 bool futex_has_duty(struct thread *t); /* would futex_exit do anything? */
 void futex_exit(struct thread *t);     /* robust list and clear_tid */
 
