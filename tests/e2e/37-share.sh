@@ -29,6 +29,10 @@ in_both() {
         "$(head -c 400000 /dev/zero | sha256sum | cut -d' ' -f1)")"
     same "$tee: names, appending, times, a large file: outside" "$(cat "$src/d/m"; stat -c '%Y' "$src/d/m"; stat -c %s "$src/big"; readlink "$src/l")" \
         "$(printf 'new\nmore\n1000000000\n400000\nd/m')"
+    run 0 "what stands there" '/bin/busybox df /data | /bin/busybox tail -n 1 | /bin/busybox awk "{ print \$NF }"
+        while read -r tag at type options rest; do [ "$at" != /data ] || echo "$tag $type ${options%%,*}"; done </proc/mounts
+        /bin/busybox grep -c " /data .* - 9p share0 " /proc/self/mountinfo' -v "$src:/data:ro"
+    same "$tee: what stands there: told" "$(cat "$T/out")" "$(printf '/data\nshare0 9p ro\n1')"
     # What the host changes while it runs: a file that grows, one that comes, one that is replaced, one that goes.
     echo one >"$src/log"
     echo old >"$src/conf"

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // /proc: what is told of a process.
-#include "lib/settings.h"
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/proc.h"
 #include "trusted/libos/fs/tty.h"
@@ -398,17 +397,4 @@ void proc_show_io(struct text *t)
              "rchar: %lu\nwchar: %lu\nsyscr: %lu\nsyscw: %lu\nread_bytes: 0\nwrite_bytes: "
              "0\ncancelled_write_bytes: 0\n",
              bytes[0], bytes[1], calls[0], calls[1]);
-}
-
-/* id, parent, device, root, place, options - type, source, options */
-void proc_show_mountinfo(struct text *t)
-{
-    static const char *const mounts[][3] = {
-        {"/", "overlay", "overlay"}, {"/proc", "proc", "proc"},
-        {"/dev", "tmpfs", "tmpfs"},  {"/dev/shm", "tmpfs", "shm"},
-        {"/sys", "sysfs", "sysfs"},  {"/sys/fs/cgroup", "cgroup2", "cgroup"},
-    };
-    for (size_t i = 0; i < ARRAY_COUNT(mounts); i++)
-        text_put(t, "%lu %d 0:%lu / %s %s,relatime - %s %s rw\n", 20 + i, i ? 20 : 1, 32 + i,
-                 mounts[i][0], !i && settings.read_only ? "ro" : "rw", mounts[i][1], mounts[i][2]);
 }
