@@ -516,10 +516,18 @@ static void with_file(struct job *j)
         long fd = open_at(j, path);
         j->result += fd < 0 || call(__NR_pwrite64, fd, j->scratch, 5000, i * 100) != 5000;
         j->result += call(__NR_pread64, fd, j->scratch + 8192, 6000, i * 100) < 5000;
+        uint64_t from = 0;
+        los_share();
+        user_write(j->scratch, &from, 8);
+        los_unlock();
+        j->result += call(__NR_lseek, fd, 0, 0) != 0;
+        j->result += call(__NR_sendfile, fd, j->fds[0], j->scratch, RECORD) != RECORD;
+        j->result += call(__NR_sendfile, fd, fd, 0, 8) != 8;
         uint64_t m = unit_memory(65536); /* faults in pieces while it is read into */
         j->result += call(__NR_pread64, fd, m, 5000, 0) != 5000;
         call(__NR_munmap, m, 65536);
         call(__NR_close, fd);
+        j->result += call(__NR_getcwd, j->scratch, 100) != 2;
     }
 }
 

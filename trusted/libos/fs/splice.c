@@ -69,25 +69,31 @@ static long copy_between(struct file *in, uint64_t *in_at, struct file *out, uin
     return done;
 }
 
-long sys_sendfile(int out_fd, int in_fd, uint64_t offset, uint64_t count)
+/* `offset`: where the program has it, or 0: it is that of the open file. Both are counted. */
+static long send_between(struct file *out, struct file *in, uint64_t offset, uint64_t count)
 {
-    struct file *out = fd_file(out_fd), *in = fd_file(in_fd);
-    if (!out || !in || !file_can_read(in) || !file_can_write(out))
-        return -EBADF;
-    uint64_t at = in->offset;
+    uint64_t at = offset ? 0 : in->offset;
     if (offset && user_read(&at, offset, sizeof(at)))
         return -EFAULT;
     if (offset && in->ops->stream)
         return -ESPIPE;
     if (!can_give(in) || !can_take(out) || (out->flags & O_APPEND) || (int64_t)at < 0)
         return -EINVAL;
-    file_get(in);
-    file_get(out);
     long r = copy_between(in, &at, out, &out->offset, MIN(count, RW_MAX));
     if (offset)
-        r = user_write(offset, &at, sizeof(at)) ? -EFAULT : r;
-    else
-        in->offset = at;
+        return user_write(offset, &at, sizeof(at)) ? -EFAULT : r;
+    in->offset = at; /* whatever others did there meanwhile, as on Linux */
+    return r;
+}
+
+long sys_sendfile(int out_fd, int in_fd, uint64_t offset, uint64_t count)
+{
+    struct file *out = fd_file(out_fd), *in = fd_file(in_fd);
+    if (!out || !in || !file_can_read(in) || !file_can_write(out))
+        return -EBADF;
+    file_get(in);
+    file_get(out);
+    long r = send_between(out, in, offset, count);
     file_put(in);
     file_put(out);
     return r;
