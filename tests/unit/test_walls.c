@@ -2,6 +2,7 @@
 // Filters: what their rows say, whatever their order.
 // Shadow stacks: where there are none, asking for them changes nothing; where there are, calls,
 // signals and threads go on, and a return to an overwritten address ends the process.
+#include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -10,6 +11,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -162,10 +165,48 @@ static void test_overwritten_return(void **state)
         assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
 }
 
+/* In place of a kernel that has them: yes to what Linux's ABI says (ARCH_SHSTK_ENABLE,
+ * ARCH_SHSTK_SHSTK), another error to any other words. */
+static void answer_for_kernel(uint32_t answer)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_arch_prctl, 0, 4),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x5001, 0, 4),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args) + 8),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 1, 1, 2),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | answer),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EDOM),
+    };
+    const struct sock_fprog program = {sizeof(code) / sizeof(code[0]), code};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, 2, &program))
+        _exit(99);
+}
+
+/* No machine here has one: what is asked of the kernel, and what is made of its answers. */
+static void test_asked_for(void **state)
+{
+    static const uint32_t answers[] = {0, EOPNOTSUPP, EPERM};
+    for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+        int status;
+        pid_t pid = fork();
+        if (!pid) {
+            answer_for_kernel(answers[i]);
+            int r = sh_wall_shadow_stack();
+            _exit(r == -(int)answers[i] && sh_walls_have_shadow_stack() == !answers[i]);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_filter),
+        cmocka_unit_test(test_asked_for),
         cmocka_unit_test(test_life_goes_on),
         cmocka_unit_test(test_overwritten_return),
     };
