@@ -8,6 +8,7 @@
 
 #include "verifier/broker/ca.h"
 #include "verifier/broker/foreign.h"
+#include "verifier/broker/hsm_keys.h"
 #include "verifier/broker/jose.h"
 #include "verifier/broker/judge.h"
 #include "verifier/broker/launch.h"
@@ -36,7 +37,8 @@ static void foreign(EVP_PKEY *key, const char *text, size_t size)
 {
     static struct sb_issuers *fixed;
     struct sb_issuers *own = NULL;
-    char why[200];
+    struct sb_hsm_keys *keys = NULL;
+    char why[400];
 
     if (!fixed) {
         cJSON *public = sb_jwk_public(key);
@@ -54,6 +56,8 @@ static void foreign(EVP_PKEY *key, const char *text, size_t size)
     if (!sb_issuers_parse(text, size, &own, why, sizeof(why)))
         cJSON_Delete(sb_foreign_verify(own, text, 1750000000, why, sizeof(why)));
     sb_issuers_free(own);
+    sb_hsm_keys_parse(text, size, &keys, why, sizeof(why));
+    free(keys);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
