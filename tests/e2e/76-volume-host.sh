@@ -104,6 +104,9 @@ for tee in $tees; do
         '/bin/busybox rm -rf /one/* && /bin/storage make /one && /bin/storage append /srv/two 7 && ! /bin/busybox ln /one/file /srv/two/file 2>/dev/null'
     status "$tee: both are there" 0 "$T/pair" $tee "$T/one" "$T/two" '/bin/storage look /one && /bin/storage count /srv/two'
     check "$tee: ... each with its own ($(cat "$T/out"))" grep -qxE "7|14" "$T/out"
+    status "$tee: df and the table of mounts know them" 0 "$T/pair" $tee "$T/one" "$T/two" \
+        '/bin/busybox df -m /one /srv/two; /bin/busybox grep -cE " /one | /srv/two " /proc/self/mounts'
+    same "$tee: ... where they are, and how large" "$(awk '$2 > 50 && $2 <= 64 { print $NF }' "$T/out" | xargs) $(tail -n 1 "$T/out")" "/one /srv/two 2"
     status "$tee: the host crosses them" 123 "$T/pair" $tee "$T/two" "$T/one" true
     check "$tee: ... told" grep -q "its key does not open it" "$T/err"
 done
