@@ -50,6 +50,7 @@ struct io {
     uint64_t at;   /* in vec[0] */
     uint64_t left; /* of all ranges */
     bool inside;   /* LibOS memory */
+    bool lost;     /* nobody wants the bytes (MSG_TRUNC of TCP): they have no place */
 };
 /* One range; *v is the caller's and outlives it. `inside`: LibOS memory, which is not checked. */
 struct io io_one(struct io_vec *v, uint64_t addr, uint64_t size, bool inside);

@@ -24,7 +24,7 @@ int io_ready(struct io *io, int access, uint64_t *size)
     skip_empty(io);
     uint64_t addr = io->vec->addr + io->at;
     *size = MIN(*size, io->vec->size - io->at);
-    if (io->inside)
+    if (io->inside || io->lost)
         return 0;
     *size = MIN(*size, PAGE_SIZE - (addr & (PAGE_SIZE - 1)));
     return mm_ready(addr, *size, access);
@@ -41,7 +41,9 @@ static int move_bytes(struct io *io, enum direction d, void *buf, size_t size)
         size_t n = MIN(size, io->vec->size - io->at);
         uint64_t addr = io->vec->addr + io->at;
         int r = 0;
-        if (io->inside) {
+        if (io->lost) {
+            ;
+        } else if (io->inside) {
             if (d == GET)
                 memcpy(buf, (void *)addr, n);
             else if (d == PUT)
@@ -70,7 +72,7 @@ size_t io_usable(const struct io *io, size_t size, int access)
     uint64_t at = io->at;
     size_t done = 0;
     size = MIN(size, io->left);
-    if (io->inside)
+    if (io->inside || io->lost)
         return size;
     while (done < size) {
         if (at == v->size) {

@@ -265,16 +265,26 @@ static long send_stream(struct file *f, struct sock *s, struct io *io, int flags
     return done;
 }
 
+/* Of datagrams the first that cannot be sent ends the connection. */
+static int no_peer(struct sock *s, int flags)
+{
+    if (s->state != SOCK_CONNECTED)
+        return -ENOTCONN;
+    if (s->type == SOCK_SEQPACKET)
+        return (int)broken_pipe(flags);
+    s->state = SOCK_NEW;
+    return -ECONNREFUSED;
+}
+
 /* Waits until a datagram of that size fits. UDP's are dropped instead: 1. */
 static int wait_fit(struct file *f, struct sock *s, struct sock *to, uint64_t size, int flags)
 {
     uint64_t deadline = sock_deadline(s->send_timeout);
     for (;;) {
-        if (to->read_shut && s->family != AF_UNIX)
-            return 1; /* nobody will read it */
-        if (to->read_shut || (to == s->peer && s->peer_gone))
-            return s->type == SOCK_SEQPACKET || to->read_shut ? (int)broken_pipe(flags)
-                                                              : -ECONNREFUSED;
+        if (to == s->peer && s->peer_gone && s->family == AF_UNIX)
+            return no_peer(s, flags);
+        if (to->read_shut && s->family == AF_UNIX)
+            return (int)broken_pipe(flags);
         if (to->queued + size <= QUEUE_SIZE || list_empty(&to->chunks))
             return 0;
         if (s->family != AF_UNIX)
@@ -297,9 +307,7 @@ long inside_send(struct file *f, struct sock *s, struct sock *to, struct io *io,
         return send_stream(f, s, io, flags, l);
     uint64_t size = io->left;
     if (!to)
-        return s->state != SOCK_CONNECTED  ? -ENOTCONN
-               : s->type == SOCK_SEQPACKET ? broken_pipe(flags)
-                                           : -ECONNREFUSED;
+        return no_peer(s, flags);
     if (s->write_shut)
         return broken_pipe(flags);
     if (size > DATAGRAM_MAX || (s->family != AF_UNIX && size > 65507))

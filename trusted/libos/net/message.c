@@ -11,6 +11,7 @@
 
 #define MSG_OOB_ 1
 #define MSG_PEEK_ 2
+#define MSG_TRUNC_ 0x20
 #define MSG_DONTWAIT_ 0x40
 #define MSG_WAITALL_ 0x100
 #define MSG_ERRQUEUE_ 0x2000
@@ -246,6 +247,7 @@ long sock_receive(struct file *f, struct sock *s, struct io *io, int flags, stru
     struct letter more, *now = l;
     long done = 0, n;
     *l = (struct letter){0};
+    io->lost = flags & MSG_TRUNC_ && stream && s->family != AF_UNIX;
     if (!stream || s->state != SOCK_CONNECTED)
         call_alone();
     if (flags & MSG_OOB_ && (stream || (s->family == AF_UNIX && s->type == SOCK_DGRAM)))

@@ -81,6 +81,8 @@ static long set_value(struct sock *s, int i, int32_t v)
         v = v != 0;
     if ((i == OPT_TTL && v != -1 && (v < 1 || v > 255)) || (i == OPT_V6ONLY && s->own.size))
         return -EINVAL;
+    if ((i == OPT_USER_TIMEOUT && v < 0) || (i == OPT_FASTOPEN && s->state >= SOCK_CONNECTING))
+        return -EINVAL;
     if ((i == OPT_KEEPIDLE || i == OPT_KEEPINTVL) && (v < 1 || v > 32767))
         return -EINVAL;
     if ((i == OPT_KEEPCNT || i == OPT_SYNCNT) && (v < 1 || v > 127))
@@ -231,15 +233,18 @@ static int32_t take_error(struct sock *s)
 static uint32_t tcp_info(struct sock *s, uint8_t *out, uint32_t size)
 {
     uint32_t n = size;
+    bool theirs = s->peer_gone || (s->peer && s->peer->write_shut);
     if (s->host.handle < 0 || s->state == SOCK_LISTENING ||
         claim_status(port_sockopt_get(s->host.handle, SOL_TCP_, 11, out, &n)) || n > size) {
         memset(out, 0, size);
         n = size;
     }
-    out[0] = s->state == SOCK_LISTENING    ? 10
-             : s->state == SOCK_CONNECTING ? 2
-             : s->state == SOCK_CONNECTED  ? (s->peer_gone ? 8 : 1)
-                                           : 7;
+    out[0] = s->state == SOCK_LISTENING                                ? 10
+             : s->state == SOCK_CONNECTING                             ? 2
+             : s->state != SOCK_CONNECTED || (theirs && s->write_shut) ? 7
+             : theirs                                                  ? 8
+             : s->write_shut                                           ? 5 /* FIN_WAIT2 */
+                                                                       : 1;
     return n;
 }
 
