@@ -356,6 +356,9 @@ static void test_memory_limit(void **state)
     call(__NR_close, fd);
     call(__NR_unlink, str("/tmp-full"));
     settings.memory = 0;
+    /* What was given when it ended is known, page by page, and nothing else was counted. */
+    for (uint64_t at = p; at < p + (8 << 20); at += 4096)
+        assert_int_equal(frame_rights(at) >= 0, (page_state(at) & PAGE_THERE) != 0);
     call(__NR_munmap, p, 8 << 20);
     assert_int_equal(stats.committed - stats.zone_pages * 4096, before);
 }
