@@ -206,8 +206,9 @@ static long ask_connect(const uint8_t ip[4])
         int32_t value;
         uint32_t size;
         uint8_t address[128];
-    } q = {
-        .kind = 2 /* CONNECT */, .size = 16, .address = {2, 0, 0, 9, ip[0], ip[1], ip[2], ip[3]}};
+    } q = {.kind = 1 /* LOADER_CONNECT */,
+           .size = 16,
+           .address = {2, 0, 0, 9, ip[0], ip[1], ip[2], ip[3]}};
     int64_t result = 0;
     for (int fd = 3; fd < 32; fd++) {
         if (raw(SYS_sendto, fd, P(&q), sizeof(q), MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0) != sizeof(q))
