@@ -166,8 +166,8 @@ status "exec is refused by policy" 126 "$SHELTER" exec life /bin/busybox true
 status "cp is refused by policy" 126 "$SHELTER" cp life:/etc/passwd "$T/passwd"
 mkdir -p "$T/folder/sub"
 echo one >"$T/folder/a"; echo two >"$T/folder/sub/b"
-status "-v of a folder that can be written is refused" 125 "${run[@]}" --rm -v "$T/folder:/data" files /bin/busybox true
-one_line "-v: told" 'writes nothing back: use -v .*:ro'
+status "-v of a folder that can be written, at a place that the image does not name" 125 "${run[@]}" --rm -v "$T/folder:/data" files /bin/busybox true
+one_line "-v: told" 'names no such place for a folder of the host; build it with --mount PATH'
 status "-v is refused by policy" 125 "${run[@]}" --rm -v "$T/folder:/data:ro" shut /bin/busybox true
 one_line "-v: told by the image" 'allow files'
 status "-v FOLDER:/data:ro" 0 "${run[@]}" --rm -v "$T/folder:/data:ro" files /bin/busybox cat /data/a /data/sub/b
