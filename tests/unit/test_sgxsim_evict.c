@@ -184,6 +184,16 @@ static void *work(void *arg)
     return NULL;
 }
 
+static void accept_rows(struct harness *h, unsigned count, uint64_t flags)
+{
+    struct sgx_secinfo s = {.flags = flags};
+    for (unsigned i = 0; i < count; i++) {
+        harness_poke(h, H_RW, &s, sizeof(s));
+        assert_int_equal(
+            harness_enclu(h, SGX_EACCEPT, h->e.base + H_RW, h->e.base + H_HEAP + i * 4096, 0), 0);
+    }
+}
+
 /* Threads that put each other's pages out, and are interrupted for it. */
 static void test_threads(void **state)
 {
@@ -192,12 +202,7 @@ static void test_threads(void **state)
     struct worker workers[H_TCS_COUNT];
     build(&h, (struct harness_options){
                   .strict = *state == STRICT, .attributes = SGX_ATTR_DEBUG, .epc_pages = 60});
-    for (unsigned i = 0; i < H_TCS_COUNT * 32; i++) {
-        struct sgx_secinfo s = {.flags = RW | SGX_SECINFO_PENDING};
-        harness_poke(&h, H_RW, &s, sizeof(s));
-        assert_int_equal(
-            harness_enclu(&h, SGX_EACCEPT, h.e.base + H_RW, h.e.base + H_HEAP + i * 4096, 0), 0);
-    }
+    accept_rows(&h, H_TCS_COUNT * 32, RW | SGX_SECINFO_PENDING);
     for (unsigned i = 0; i < H_TCS_COUNT; i++) {
         workers[i] = (struct worker){&h, i, 0};
         assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
@@ -208,6 +213,22 @@ static void test_threads(void **state)
     }
     struct sgxsim_stats s = stats_of(&h);
     assert_true(s.eldu > 50 && s.epc_peak_pages <= 60);
+    finish(&h);
+}
+
+/* More pages than the EPC has, removed at once: each comes back in the place of those that went. */
+static void test_remove_more(void **state)
+{
+    enum { COUNT = 200 };
+    struct harness h;
+    struct sh_error err = {0};
+    build(&h, (struct harness_options){
+                  .strict = *state == STRICT, .attributes = SGX_ATTR_DEBUG, .epc_pages = 60});
+    accept_rows(&h, COUNT, RW | SGX_SECINFO_PENDING);
+    assert_int_equal(sgx_enclave_set_type(&h.e, H_HEAP, COUNT * 4096, SGX_PT_TRIM, &err), 0);
+    accept_rows(&h, COUNT, SGX_SECINFO_PT(SGX_PT_TRIM) | SGX_SECINFO_MODIFIED);
+    assert_int_equal(sgx_enclave_remove(&h.e, H_HEAP, COUNT * 4096, &err), 0);
+    assert_int_equal(stats_of(&h).eremove, COUNT);
     finish(&h);
 }
 
@@ -440,6 +461,7 @@ int main(void)
         BOTH(test_tampering),
         BOTH(test_small),
         BOTH(test_threads),
+        BOTH(test_remove_more),
         BOTH(test_shared),
         cmocka_unit_test(test_processes),
         cmocka_unit_test(test_namespaces),

@@ -410,6 +410,10 @@ static int ioctl_remove(struct sgxsim *dev, struct sgx_enclave_remove_pages *arg
     for (; done < arg->length; done += SGX_PAGE_SIZE) {
         uint64_t offset = arg->offset + done;
         struct sim_page *p = sim_page(dev, offset);
+        if ((p->state & PAGE_EVICTED) != 0) { /* it may come back in the place of those that went */
+            sim_epc_give(dev, arg->offset + given, done - given);
+            given = done;
+        }
         if ((p->state & PAGE_VALID) == 0 || sim_bring_back(dev, offset) != 0) {
             ret = -EFAULT;
             break;
