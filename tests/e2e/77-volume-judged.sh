@@ -20,7 +20,7 @@ head -c 32 /dev/urandom >"$T/data.key"
 "$SHELTER" broker add-resource volumes/key/data "$T/data.key" --image any
 tar -C "$T/root" --owner=0 --group=0 -cf "$T/root.tar" .
 check "image" "$SHELTER" build -q -t judge --broker-key "$T/key.pem" -r "$T/root.tar" -c "/bin/busybox sh" \
-    --volume data:/data:key=kbs:///volumes/key/data:size=2G # so large that pointers are kept aside
+    --volume data:/data:key=kbs:///volumes/key/data:freshness=insecure-none:size=2G # so large that pointers are kept aside
 "$SHELTER" broker add-reference judge
 cat >"$T/on" <<END
 #!/bin/sh
@@ -47,8 +47,9 @@ while :; do
     for tee in "${tees[@]}"; do
         status "$tee, seed $seed: random calls" 0 "$T/on" $tee "$(round "$seed" $size /bin /data /tmp | sed 's,^rm,/bin/busybox rm,')"
         grep 'seed' "$T/out" | sed 's/^/#   /'
-        # As round says: of a file, of a tree by two, of a tree by four; the names of a directory are beside them.
-        calls=$((calls + size * (2 * 300 + 2 * 500 + 2 * 4 * 600)))
+        # As round says: of a file, of a tree by two, of a tree by four; the names of a directory are beside them. Those of a
+        # round that came to its end, where the judges of both trees count its names.
+        [ "$(grep -c ' names$' "$T/out")" != 2 ] || calls=$((calls + size * (2 * 300 + 2 * 500 + 2 * 4 * 600)))
         status "$tee, seed $seed: the volume fits together" 0 "$SHELTER" volume check "$T/disk" --key "$T/data.key"
     done
     done=$((done + 1)) seed=$((seed + 1))
