@@ -269,6 +269,11 @@ OP(o_preadv, struct iovec v = {buf, 8}; return sys(preadv, fd, &v, 1, 0L, 0L) > 
 OP(o_pwritev, struct iovec v = {buf, 8}; return sys(pwritev, fd, &v, 1, 0L, 0L);)
 OP(o_preadv2, struct iovec v = {buf, 8}; return sys(preadv2, fd, &v, 1, -1L, -1L, 0) > 0;)
 OP(o_pwritev2, struct iovec v = {buf, 8}; return sys(pwritev2, fd, &v, 1, -1L, -1L, 0);)
+OP(o_preadv2at, struct iovec v = {buf, 8}; long r = sys(preadv2, fd, &v, 1, 0L, 0L, 0);
+   return r > 0 ? 1 : r;)
+OP(o_pwritev2at, struct iovec v = {buf, 8}; return sys(pwritev2, fd, &v, 1, 0L, 0L, 0);)
+OP(o_preadv2neg, struct iovec v = {buf, 8}; return sys(preadv2, fd, &v, 1, -2L, -1L, 0);)
+OP(o_pwritev2neg, struct iovec v = {buf, 8}; return sys(pwritev2, fd, &v, 1, -2L, -1L, 0);)
 OP(o_readnowait, struct iovec v = {buf, 8}; long r = sys(preadv2, fd, &v, 1, -1L, -1L, 8);
    return r > 0 ? 1 : r;)
 OP(o_writenowait, struct iovec v = {buf, 8}; return sys(pwritev2, fd, &v, 1, -1L, -1L, 8);)
@@ -470,6 +475,10 @@ static const struct {
     {"pwritev", "at 0", o_pwritev},
     {"preadv2", "at -1", o_preadv2},
     {"pwritev2", "at -1", o_pwritev2},
+    {"preadv2", "at 0", o_preadv2at},
+    {"pwritev2", "at 0", o_pwritev2at},
+    {"preadv2", "at -2", o_preadv2neg},
+    {"pwritev2", "at -2", o_pwritev2neg},
     {"preadv2", "RWF_NOWAIT", o_readnowait},
     {"pwritev2", "RWF_NOWAIT", o_writenowait},
     {"readv", "second part nowhere", o_readbadpart},

@@ -216,6 +216,10 @@ static long transfer_flagged(int fd, uint64_t iov, uint64_t count, const int64_t
     if (flags & (RWF_APPEND_BIT | RWF_NOWAIT_BIT))
         call_alone();
     struct file *f = fd_file(fd);
+    if (*offset < -1)
+        return -EINVAL;
+    if (f && *offset != -1 && f->ops->stream)
+        return -ESPIPE;
     if (!f || !(write ? file_can_write(f) : file_can_read(f)))
         return -EBADF;
     uint32_t known = RWF_EASY;
