@@ -30,10 +30,10 @@ ALL_CFLAGS := -std=gnu11 $(CFLAGS) $(WARN) $(HARDEN) $(REPRO)
 DEPFLAGS = -MMD -MP -MF $(@:.o=.d)
 
 # On a machine with nothing but git and make, what is missing is installed before this file looks for it.
-# demo and test ask, as tools/install-deps does, and end where it fails. all and tools install only for
+# demo, test and benchmarks ask, as tools/install-deps does, and end where it fails. all and tools install only for
 # root without a terminal (a container, a fresh machine), where there is nobody to ask, and go on.
 ifeq ($(MAKELEVEL)$(findstring n,$(filter-out -%,$(firstword $(MAKEFLAGS)))),0)
-ifneq ($(filter demo test,$(MAKECMDGOALS)),)
+ifneq ($(filter demo test bench-%,$(MAKECMDGOALS)),)
 $(shell tools/install-deps >&2)
 ifneq ($(.SHELLSTATUS),0)
 $(error packages are missing)

@@ -74,3 +74,11 @@ status "an option that is none" 125 tools/install-deps --frob
 rm "$T/apt/dpkg-query"
 status "no Debian" 125 "${user[@]}" tools/install-deps </dev/null
 one_line "no Debian: told" 'no Debian system'
+
+# Each goal that has no file can be planned: all that it needs has a rule.
+goals=$(sed -n 's/^\.PHONY: //p' Makefile $(git ls-files '*/module.mk') | tr ' ' '\n')
+same "goals were found" "$(grep -cxE 'test|fuzz|bench-report|bench-proc' <<<"$goals")" 4
+for goal in $goals; do
+    timeout 60 make -n "$goal" </dev/null >/dev/null 2>"$T/err" || echo "$goal: $(head -n 1 "$T/err")"
+done >"$T/unplanned"
+same "each goal of make has rules for what it needs" "$(cat "$T/unplanned")" ""
