@@ -151,6 +151,12 @@ int main(int argc, char **argv)
     case 47: { volatile int zero = 0; printf("%d\n", 1 / zero); } break;
     case 48: syscall(SYS_rt_sigreturn); break;
     case 49: __asm__ volatile("int3"); break;
+    case 53: action(SIGSEGV, on_segv, 0); __asm__ volatile("inb $0x80, %%al" : : : "rax"); break;
+    case 54: __asm__ volatile("rep outsw" : : "d"(0x80), "S"(0x1000), "c"(1)); break;
+    case 55: __asm__ volatile("rdpmc" : : "c"(0) : "rax", "rdx"); break;
+    case 56: __asm__ volatile("int $0x21"); break;
+    case 57: __asm__ volatile("hlt"); break;
+    case 58: __asm__ volatile(".byte 0xf0, 0x90" : : : "memory"); break;
     case 50: _exit(300); break;
     case 51: sigset_t all; sigfillset(&all); sigprocmask(SIG_BLOCK, &all, NULL); *(volatile int *)8 = 1; break;
     case 52: signal(SIGSEGV, SIG_IGN); *(volatile int *)8 = 1; break;

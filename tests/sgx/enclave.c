@@ -35,6 +35,18 @@ static void insn(struct probe *p)
     case INSN_INT80:
         __asm__ volatile("int $0x80" : : "a"(20));
         break;
+    case INSN_IN:
+        __asm__ volatile("inb $0x80, %%al" : : : "rax");
+        break;
+    case INSN_OUTS:
+        __asm__ volatile("rep outsw" : : "d"(0x80), "S"(p), "c"(1));
+        break;
+    case INSN_RDPMC:
+        __asm__ volatile("rdpmc" : : "c"(0) : "rax", "rdx");
+        break;
+    case INSN_INT33:
+        __asm__ volatile("int $0x21");
+        break;
     case INSN_ALIGN:
         __asm__ volatile("pushfq; orq $0x40000, (%%rsp); popfq; mov 1(%%rsp), %%rax;"
                          "pushfq; andq $~0x40000, (%%rsp); popfq"

@@ -29,6 +29,10 @@ enum probe_insn {
     INSN_INT80,
     INSN_ALIGN, /* #AC */
     INSN_SIMD,  /* #XM */
+    INSN_IN,    /* #UD, as those below */
+    INSN_OUTS,
+    INSN_RDPMC,
+    INSN_INT33,
 };
 
 struct probe {

@@ -83,8 +83,9 @@ static void test_exceptions(void **state)
         enum probe_insn insn;
         unsigned vector;
     } cases[] = {
-        {INSN_UD2, SGX_VECTOR_UD},   {INSN_DIV0, SGX_VECTOR_DE}, {INSN_HLT, SGX_VECTOR_GP},
-        {INSN_ALIGN, SGX_VECTOR_AC}, {INSN_SIMD, SGX_VECTOR_XM},
+        {INSN_UD2, SGX_VECTOR_UD},   {INSN_DIV0, SGX_VECTOR_DE},  {INSN_HLT, SGX_VECTOR_GP},
+        {INSN_ALIGN, SGX_VECTOR_AC}, {INSN_SIMD, SGX_VECTOR_XM},  {INSN_IN, SGX_VECTOR_UD},
+        {INSN_OUTS, SGX_VECTOR_UD},  {INSN_RDPMC, SGX_VECTOR_UD}, {INSN_INT33, SGX_VECTOR_UD},
     };
     for (int exinfo = 0; exinfo < 2; exinfo++) {
         struct harness h;

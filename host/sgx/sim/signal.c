@@ -150,11 +150,30 @@ static bool is_enclave_enclu(const struct sim_thread *t, uint64_t rip)
            is_enclu(sim_frame(t->dev, offset));
 }
 
-static bool is_enclave_cpuid(const struct sim_thread *t, uint64_t rip)
+/* The byte at rip, or 0 (of an instruction that is legal) where the enclave has no page. */
+static uint8_t code_at(const struct sim_thread *t, uint64_t rip)
 {
     uint64_t offset = rip - t->dev->base;
-    const uint8_t *p = offset <= t->dev->size - 2 ? sim_frame(t->dev, offset) : NULL;
-    return p != NULL && p[0] == 0x0f && p[1] == 0xa2;
+    const uint8_t *p = offset < t->dev->size ? sim_frame(t->dev, offset) : NULL;
+    return p != NULL ? *p : 0;
+}
+
+static bool is_prefix(uint8_t c)
+{
+    static const uint8_t all[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3};
+    return memchr(all, c, sizeof(all)) != NULL || c >> 4 == 4; /* REX */
+}
+
+/* #UD inside, #GP outside (SDM 36.4, table of illegal instructions), as far as a user's #GP shows
+ * it: IN, OUT, INS, OUTS, INT n, RDPMC, and CPUID where the kernel lets it fault. */
+static bool is_illegal(const struct sim_thread *t, uint64_t rip)
+{
+    uint8_t c = code_at(t, rip);
+    for (unsigned i = 0; i < 14 && is_prefix(c); i++)
+        c = code_at(t, ++rip);
+    if (c == 0x0f)
+        return code_at(t, rip + 1) == 0xa2 || code_at(t, rip + 1) == 0x33;
+    return (c & 0xf4) == 0xe4 || (c & 0xfc) == 0x6c || c == 0xcd;
 }
 
 /* The access that a #PF's error code tells of. */
@@ -232,8 +251,8 @@ static void take_exception(struct sim_thread *t, int sig, siginfo_t *info, ucont
         t->insn = 3;
         sim_enclu(t);
         return;
-    } else if (trap == SGX_VECTOR_GP && is_enclave_cpuid(t, t->r.rip)) {
-        trap = SGX_VECTOR_UD; /* a processor that lets the kernel trap it (CPUID faulting) */
+    } else if (trap == SGX_VECTOR_GP && is_illegal(t, t->r.rip)) {
+        trap = SGX_VECTOR_UD;
         t->error = 0;
     } else if (sig == SIGTRAP && trap == SGX_VECTOR_DB && t->step != NULL) {
         single_step(t);

@@ -187,6 +187,26 @@ static void page_fault(struct thread *t)
     sig_fault(t, f.signo, f.code, t->trap.addr);
 }
 
+/* What Linux's programs know as #GP, and an enclave as #UD (SDM, volume 3, illegal instructions
+ * inside an enclave): IN, OUT, INS, OUTS, INT n, RDPMC; behind prefixes. */
+static bool is_privileged(uint64_t rip)
+{
+    static const uint8_t prefixes[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65,
+                                       0x66, 0x67, 0xf0, 0xf2, 0xf3};
+    uint8_t c = 0;
+    bool prefix = true;
+    for (unsigned n = 0; prefix && n < 15; n++) {
+        if (user_read(&c, rip++, 1))
+            return false;
+        prefix = c >> 4 == 4; /* REX */
+        for (size_t i = 0; i < sizeof(prefixes); i++)
+            prefix |= c == prefixes[i];
+    }
+    if (c == 0x0f)
+        return !user_read(&c, rip, 1) && c == 0x33;
+    return (c & 0xf4) == 0xe4 || (c & 0xfc) == 0x6c || c == 0xcd;
+}
+
 static void handle_fault(struct thread *t)
 {
     uint64_t rip = t->regs.rip;
@@ -206,7 +226,10 @@ static void handle_fault(struct thread *t)
     case VECTOR_UD:
         if (cpuid_emulate(t))
             break;
-        sig_fault(t, SIGILL, ILL_ILLOPN_CODE, rip);
+        if (is_privileged(rip))
+            sig_fault(t, SIGSEGV, CODE_KERNEL, 0);
+        else
+            sig_fault(t, SIGILL, ILL_ILLOPN_CODE, rip);
         break;
     case VECTOR_BP:
         sig_fault(t, SIGTRAP, CODE_KERNEL, 0);
