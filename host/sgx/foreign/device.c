@@ -482,11 +482,11 @@ void fgn_renew_tables(void)
 
 /* --- counts ---------------------------------------------------------------------------------- */
 
-bool fgn_counts_inherited;
+int fgn_counts_pid;
 
 void fgn_count_anew(void)
 {
-    fgn_counts_inherited = false;
+    fgn_counts_pid = fgn_pid;
     memset(&finished, 0, sizeof(finished));
     for (struct file *f = files; f != NULL; f = f->next)
         f->dev->stats = (struct sgxsim_stats){.epc_pages = f->dev->stats.epc_pages};

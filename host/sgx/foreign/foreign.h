@@ -128,9 +128,9 @@ long fgn_mmap(const long a[6]);
 long fgn_mprotect(const long a[6]);
 long fgn_munmap(const long a[6]);
 long fgn_mremap(const long a[6]);
-void fgn_count_all(void);  /* writes the counts */
-void fgn_count_anew(void); /* in the child of a fork: its parent counts what was before */
-extern bool fgn_counts_inherited;
+void fgn_count_all(void);    /* writes the counts */
+void fgn_count_anew(void);   /* in the child of a fork: its parent counts what was before */
+extern int fgn_counts_pid;   /* whose they are: after a fork, the parent's still */
 void fgn_renew_tables(void); /* in the child of a fork */
 
 /* path.c: files that are shown otherwise. */

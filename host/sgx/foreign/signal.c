@@ -27,7 +27,7 @@ static __attribute__((noinline)) void handle_signal(struct fgn_thread *t, int si
         sgxsim_epc_keep();
         fgn_unlock();
     }
-    if (fgn_counts_inherited)
+    if (fgn_counts_pid != fgn_pid)
         fgn_count_anew();
     fgn_signal_thread(t);
     if (sig == SIGSYS && info->si_code == SYS_SECCOMP_CODE)

@@ -169,7 +169,6 @@ __attribute__((no_stack_protector)) void fgn_thread_alone(struct fgn_thread *t)
     t->tid = (int)fgn_raw3(SYS_gettid, 0, 0, 0);
     set_tid(t, t->tid);
     t->lent = 0;
-    fgn_counts_inherited = true;
     places[(uint32_t)t->tid % INDEX_SIZE] = t;
     for (uint32_t i = 0, at = 0; i < used; i++) { /* those that may be used again */
         if (&threads[i] == t)
