@@ -130,6 +130,32 @@ def walk_by_hand(server):
     same("token: kid is the thumbprint", json.loads(unb64u(head)), {"alg": "ES256", "typ": "JWT", "kid": jwk["kid"]})
 
 
+def own_certificate():
+    """A certificate of the operator's: clients that trust its authority need no pin, tokens keep their key."""
+    def made(name, *options):
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", f"/CN={name}",
+                "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", f"{T}/{name}.key", "-out", f"{T}/{name}.crt", *options)
+        return ["--tls-cert", f"{T}/{name}.crt", "--tls-key", f"{T}/{name}.key"]
+    mine, other = made("mine"), made("other")
+
+    def asked(server, ca):
+        return subprocess.run(["curl", "-s", "--cacert", f"{T}/{ca}.crt", "-m", "30", server.url + "/healthz"], stdout=subprocess.PIPE, timeout=60).returncode
+    with Server(*ROOTS, *mine) as server:
+        same("--tls-cert: served, as any client checks it", (asked(server, "mine"), asked(server, "other")), (0, 60))
+        made("mine")
+        server.process.send_signal(signal.SIGHUP)
+        time.sleep(1)
+        same("--tls-cert: read at the start only", asked(server, "mine"), 60)
+        client = Client(server.url, platform)
+        same("--tls-cert: an attested client", (client.handshake(init=PLAIN)[0], client.secret("app/key/one")), (200, SECRET))
+        keys = subprocess.run(["curl", "-sk", "-m", "30", server.url + "/.well-known/jwks.json"], stdout=subprocess.PIPE, timeout=60)
+        same("--tls-cert: tokens keep their key", json.loads(keys.stdout), json.loads(shelter("key", "--jwks").stdout))
+    for name, options, want in (("another's key", mine[:2] + other[2:], b"no certificate and its private key"), ("no such file", ["--tls-cert", f"{T}/none", *mine[2:]], b"none"),
+                                ("a key alone", mine[2:], b"go together"), ("no certificate", ["--tls-cert", mine[3], *mine[2:]], b"no certificate and its private key")):
+        done = shelter("serve", "--listen", "127.0.0.1:0", *ROOTS, *options)
+        same(f"--tls-cert: {name}", (done.returncode, done.stderr.count(b"\n") <= 2, want in done.stderr), (125, True, True))
+
+
 def protocol(server):
     for version in ("0.4.0", "0.2.0"):
         for key in ("P-256", "P-384", "P-521", "RSA"):
@@ -827,6 +853,7 @@ def main():
         relays(server)
         abuse(server)
         hostile_words(server)
+    own_certificate()
     who_was_root()
     policies()
     limits_and_simulation()

@@ -65,6 +65,27 @@ bool sb_certificate_ok(const char *pem, EVP_PKEY *key)
     return good;
 }
 
+// Nobody is asked for a passphrase.
+static int give_none(char *buf, int size, int writing, void *arg)
+{
+    (void)buf, (void)size, (void)writing, (void)arg;
+    return -1;
+}
+
+bool sb_pair_ok(const char *pem, const char *key_pem)
+{
+    BIO *bio = BIO_new_mem_buf(pem, -1), *key_bio = BIO_new_mem_buf(key_pem, -1);
+    X509 *cert = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+    EVP_PKEY *key = key_bio ? PEM_read_bio_PrivateKey(key_bio, NULL, give_none, NULL) : NULL;
+    bool good = cert && key && X509_check_private_key(cert, key) == 1;
+
+    EVP_PKEY_free(key);
+    X509_free(cert);
+    BIO_free(key_bio);
+    BIO_free(bio);
+    return good;
+}
+
 char *sb_certificate(EVP_PKEY *key, const char *address)
 {
     X509 *cert = X509_new();

@@ -317,6 +317,12 @@ int sb_server_start(struct sb_server *s, const struct sb_options *o, char *why, 
         rc = judge_address(o->admin, o, &admin, why, why_size);
     if (rc)
         return rc;
+    if (o->tls_cert && !sb_pair_ok(o->tls_cert, o->tls_key)) {
+        snprintf(why, why_size,
+                 "the files of --tls-cert and --tls-key are no certificate and its "
+                 "private key, in PEM");
+        return -EBADMSG;
+    }
     s->tls = !o->insecure_http;
     s->shared = o->shared;
     s->last_now = sb_log_last_time(s->store); // a clock set back since makes nothing valid again

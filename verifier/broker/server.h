@@ -135,6 +135,9 @@ void sb_server_reload(struct sb_server *s, const struct sb_judge *fresh);
 char *sb_certificate(EVP_PKEY *key, const char *address);
 // Whether a certificate (PEM) is of this key, and good for 30 days more.
 bool sb_certificate_ok(const char *pem, EVP_PKEY *key);
+// Whether the first certificate of `pem` is of the private key in `key_pem`, which has no
+// passphrase.
+bool sb_pair_ok(const char *pem, const char *key_pem);
 // The key as PEM (malloc'd); `private` as PKCS #8.
 char *sb_key_pem(EVP_PKEY *key, bool private);
 
