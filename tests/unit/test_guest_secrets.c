@@ -77,12 +77,7 @@ int guest_spawn(struct guest *g, struct guest_session *s, const struct guest_run
     return guest_fail(e, -ENOSYS, "nothing is started here");
 }
 
-int guest_mount_secrets(int root)
-{
-    return open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-}
-
-int guest_mount_identity(int root)
+int guest_mount_files(int root, const char *path, const char *options)
 {
     return open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }

@@ -126,10 +126,8 @@ int guest_mount_workload(int root, const struct sh_settings *s, struct guest_err
 /* configfs, where this TEE has it: inside this root, or PID 1's own (root -1). 0 if there is none.
  */
 int guest_mount_configfs(int root, const char *tee);
-/* A tmpfs at SH_SECRETS_DIR, over whatever was there: a descriptor of its directory, or -errno. */
-int guest_mount_secrets(int root);
-/* The same at SH_IDENTITY_DIR. */
-int guest_mount_identity(int root);
+/* A tmpfs over whatever was there: a descriptor of its directory, or -errno. */
+int guest_mount_files(int root, const char *path, const char *options);
 /* Nobody writes to the root any more; mounts in it are not changed. After all that is written
  * there.
  */

@@ -171,16 +171,10 @@ int guest_mount_volume(int root, const struct sh_volume *v, int fuse)
     return mount_in(root, v->path, v->name, "fuse", SAFE | (v->read_only ? MS_RDONLY : 0), options);
 }
 
-int guest_mount_secrets(int root)
+int guest_mount_files(int root, const char *path, const char *options)
 {
-    int rc = mount_in(root, SH_SECRETS_DIR, "tmpfs", "tmpfs", SAFER, "mode=755,size=20m");
-    return rc ? rc : guest_open_in(root, SH_SECRETS_DIR, O_RDONLY | O_DIRECTORY);
-}
-
-int guest_mount_identity(int root)
-{
-    int rc = mount_in(root, SH_IDENTITY_DIR, "tmpfs", "tmpfs", SAFER, "mode=755,size=1m");
-    return rc ? rc : guest_open_in(root, SH_IDENTITY_DIR, O_RDONLY | O_DIRECTORY);
+    int rc = mount_in(root, path, "tmpfs", "tmpfs", SAFER, options);
+    return rc ? rc : guest_open_in(root, path, O_RDONLY | O_DIRECTORY);
 }
 
 int guest_mount_configfs(int root, const char *tee)

@@ -34,13 +34,6 @@ struct secrets {
     bool has_key[SH_VOLUMES_MAX];
 };
 
-static int report_failure(struct secrets *s, int code, const char *why)
-{
-    guest_fail(s->e, code, "%s", why);
-    s->e->status = SH_EXIT_ATTESTATION;
-    return code;
-}
-
 /* The host may ask to stop while the broker is slow. */
 static int look_at_host(struct secrets *s)
 {
@@ -50,10 +43,10 @@ static int look_at_host(struct secrets *s)
     guest_channel_flush(&s->g->channel);
     uint32_t signal = workload ? workload->signal_due : 0;
     if (s->g->channel.ended)
-        return report_failure(s, -EPIPE, "the host is gone");
+        return guest_fail(s->e, -EPIPE, "the host is gone");
     if (signal == SIGINT || signal == SIGTERM || signal == SIGKILL ||
         signal == s->g->config.settings.stop_signal)
-        return report_failure(s, -EINTR, "stopped while it waited for the key broker");
+        return guest_fail(s->e, -EINTR, "stopped while it waited for the key broker");
     return 0;
 }
 
@@ -64,10 +57,10 @@ static int receive_bytes(struct secrets *s, int fd, void *out, size_t size)
                               {.fd = s->g->channel.fd, .events = POLLIN}};
         long left = s->deadline - guest_now_ms();
         if (left <= 0)
-            return report_failure(s, -ETIMEDOUT,
-                                  "what must be there before the start did not come in time");
+            return guest_fail(s->e, -ETIMEDOUT,
+                              "what must be there before the start did not come in time");
         if (poll(p, 2, (int)left) < 0 && errno != EINTR)
-            return report_failure(s, -errno, "cannot wait for the agent");
+            return guest_fail(s->e, -errno, "cannot wait for the agent");
         int rc = p[1].revents ? look_at_host(s) : 0;
         if (rc)
             return rc;
@@ -77,7 +70,7 @@ static int receive_bytes(struct secrets *s, int fd, void *out, size_t size)
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             continue;
         if (n <= 0)
-            return report_failure(s, -EPIPE, "the agent or a volume's server ended without a word");
+            return guest_fail(s->e, -EPIPE, "the agent or a volume's server ended without a word");
         at += (size_t)n;
     }
     return 0;
@@ -102,23 +95,20 @@ static int set_secret(struct secrets *s, const char *name, const uint8_t *data, 
 static int take_secret(struct secrets *s, bool env, const char *name, const uint8_t *data,
                        size_t size)
 {
-    char text[200];
     s->total += size;
     if (++s->count > SECRETS_MAX || s->total > TOTAL_MAX)
-        return report_failure(s, -E2BIG,
-                              "the secrets are more than 64, or larger than 16 MiB together");
+        return guest_fail(s->e, -E2BIG,
+                          "the secrets are more than 64, or larger than 16 MiB together");
     int rc = env ? set_secret(s, name, data, size) : guest_secret_put(s->g, name, data, size);
     if (!rc)
         return 0;
-    snprintf(text, sizeof(text), "secret '%s' cannot be put in place: %s", name, strerror(-rc));
-    return report_failure(s, rc, text);
+    return guest_fail(s->e, rc, "secret '%s' cannot be put in place: %s", name, strerror(-rc));
 }
 
 /* The key of a volume waits until the agent has said all. */
 static int take_key(struct secrets *s, const char *name, const uint8_t *data, size_t size)
 {
     const struct sh_settings *settings = &s->g->config.settings;
-    char text[200];
     for (size_t i = 0; i < settings->volume_count; i++) {
         if (strcmp(settings->volumes[i].name, name) || s->has_key[i])
             continue;
@@ -127,29 +117,22 @@ static int take_key(struct secrets *s, const char *name, const uint8_t *data, si
             s->has_key[i] = true;
             return 0;
         }
-        snprintf(text, sizeof(text), "the key of volume %s has %zu bytes, not %u", name, size,
-                 SH_VOLUME_KEY_SIZE);
-        return report_failure(s, -EINVAL, text);
+        return guest_fail(s->e, -EINVAL, "the key of volume %s has %zu bytes, not %u", name, size,
+                          SH_VOLUME_KEY_SIZE);
     }
-    return report_failure(s, -EBADMSG, "the agent's report is malformed");
+    return guest_fail(s->e, -EBADMSG, "the agent's report is malformed");
 }
 
 static int open_volume(struct secrets *s, size_t number)
 {
     struct server_answer answer;
-    char text[SERVER_LINE_MAX + 80];
     int fd = guest_volume_begin(s->g, number, s->keys[number], s->e);
-    if (fd < 0) {
-        s->e->status = SH_EXIT_ATTESTATION;
-        return fd;
-    }
-    int rc = receive_bytes(s, fd, &answer, sizeof(answer));
+    int rc = fd < 0 ? fd : receive_bytes(s, fd, &answer, sizeof(answer));
     if (rc || !answer.error)
         return rc;
     answer.text[sizeof(answer.text) - 1] = 0;
-    snprintf(text, sizeof(text), "volume %s: %s", s->g->config.settings.volumes[number].name,
-             answer.text);
-    return report_failure(s, answer.error, text);
+    return guest_fail(s->e, answer.error, "volume %s: %s",
+                      s->g->config.settings.volumes[number].name, answer.text);
 }
 
 /* Each must be there before the workload is. */
@@ -158,7 +141,7 @@ static int open_volumes(struct secrets *s)
     int rc = 0;
     for (size_t i = 0; !rc && i < s->g->config.settings.volume_count; i++)
         rc = s->has_key[i] ? open_volume(s, i)
-                           : report_failure(s, -ENOKEY, "the agent gave no key for a volume");
+                           : guest_fail(s->e, -ENOKEY, "the agent gave no key for a volume");
     return rc;
 }
 
@@ -182,7 +165,7 @@ static int take_record(struct secrets *s, uint8_t *data)
         return rc;
     size_t name_size = sh_le16(head + 2), size = sh_le32(head + 4);
     if (name_size > SH_AGENT_NAME_MAX || size > SH_AGENT_DATA_MAX)
-        return report_failure(s, -EBADMSG, "the agent's report is malformed");
+        return guest_fail(s->e, -EBADMSG, "the agent's report is malformed");
     rc = receive_bytes(s, s->g->agent_fd, name, name_size);
     if (!rc)
         rc = receive_bytes(s, s->g->agent_fd, data, size);
@@ -197,7 +180,7 @@ static int take_record(struct secrets *s, uint8_t *data)
     case SH_AGENT_DONE:
         return 1;
     case SH_AGENT_ERROR:
-        return report_failure(s, -EPERM, (char *)data);
+        return guest_fail(s->e, -EPERM, "%s", (char *)data);
     case SH_AGENT_SECRET_FILE:
     case SH_AGENT_SECRET_ENV:
         if (guest_secret_name_ok(name, name_size, env))
@@ -205,17 +188,17 @@ static int take_record(struct secrets *s, uint8_t *data)
         break;
     case SH_AGENT_IDENTITY:
         rc = guest_identity_put(s->g, name, data, size);
-        return rc ? report_failure(s, rc, "the identity cannot be put in place") : 0;
+        return rc ? guest_fail(s->e, rc, "the identity cannot be put in place") : 0;
     case SH_AGENT_SECRET_VOLUME:
         return take_key(s, name, data, size);
     }
-    return report_failure(s, -EBADMSG, "the agent's report is malformed");
+    return guest_fail(s->e, -EBADMSG, "the agent's report is malformed");
 }
 
 static int take_report(struct secrets *s)
 {
     uint8_t *data = malloc(SH_AGENT_DATA_MAX + 1);
-    int rc = data ? 0 : report_failure(s, -ENOMEM, "no memory for secrets");
+    int rc = data ? 0 : guest_fail(s->e, -ENOMEM, "no memory for secrets");
     while (!rc)
         rc = take_record(s, data);
     if (data)
@@ -233,11 +216,13 @@ int guest_secrets(struct guest *g, struct guest_error *e)
     int rc = guest_agent_start(g);
     if (!rc)
         rc = guest_agent_ask(g, SH_AGENT_START, NULL, 0);
-    rc = rc ? report_failure(&s, rc, "cannot start the agent") : take_report(&s);
+    rc = rc ? guest_fail(e, rc, "cannot start the agent") : take_report(&s);
     if (!rc)
         rc = open_volumes(&s);
     explicit_bzero(s.keys, sizeof(s.keys));
-    if (rc)
+    if (rc) {
+        e->status = SH_EXIT_ATTESTATION;
         guest_agent_end(g);
+    }
     return rc;
 }

@@ -127,17 +127,12 @@ void guest_stats(struct guest *g, const struct sh_frame *frame, const uint8_t *p
 
 /* --- files.c --- */
 
-/* A file of the workload's user in this folder, whole or not at all. 0 or -errno. */
-int guest_file_put(struct guest *g, int folder, const char *name, const uint8_t *data, size_t size);
 bool guest_secret_name_ok(const char *name, size_t size, bool env);
 /* A file in SH_SECRETS_DIR, of a good name. -EEXIST; another -errno. */
 int guest_secret_put(struct guest *g, const char *name, const uint8_t *data, size_t size);
 /* One that is there is another one from now on. -EBADMSG for any other name. */
 int guest_secret_renew(struct guest *g, const char *name, const uint8_t *data, size_t size);
-
-/* --- identity.c --- */
-
-/* A file of the image's identity, whole or not at all. 0 or -errno. */
+/* A file of the image's identity. 0 or -errno. */
 int guest_identity_put(struct guest *g, const char *name, const uint8_t *data, size_t size);
 /* The workload is told by this signal that they are others: HUP, USR1 and USR2 only. */
 void guest_identity_changed(struct guest *g, uint32_t number);

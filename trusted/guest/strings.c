@@ -17,11 +17,9 @@ int guest_strings_add(struct guest_strings *s, const char *text, size_t size)
         s->items = items;
         s->room = room;
     }
-    char *copy = malloc(size + 1);
+    char *copy = strndup(text, size);
     if (!copy)
         return -ENOMEM;
-    memcpy(copy, text, size);
-    copy[size] = 0;
     s->items[s->count++] = copy;
     s->items[s->count] = NULL;
     return 0;
@@ -36,11 +34,9 @@ int guest_env_set(struct guest_strings *env, const char *text, size_t size)
     for (size_t i = 0; i < env->count; i++) {
         if (strncmp(env->items[i], text, name))
             continue;
-        char *copy = malloc(size + 1);
+        char *copy = strndup(text, size);
         if (!copy)
             return -ENOMEM;
-        memcpy(copy, text, size);
-        copy[size] = 0;
         free(env->items[i]);
         env->items[i] = copy;
         return 0;
