@@ -170,6 +170,18 @@ def canary_rules(code, debug):
               [m for m in made if flag not in m][:1])
 
 
+def reached(code, name):
+    """The functions that one calls or jumps to, and those that they do; itself too."""
+    found, todo = set(), [name]
+    while todo:
+        name = todo.pop()
+        if name in found or name not in code:
+            continue
+        found.add(name)
+        todo += [m[1] for _, t in code[name] if (m := re.match(r'(?:call|j\w+)\s.*<([\w.]+)>', t))]
+    return found
+
+
 def rules(enclave, debug):
     memory_rules(enclave)
     check_rules(enclave)
@@ -206,7 +218,12 @@ def rules(enclave, debug):
     leave = path(entry, r'^mov\s+\$0x0,%edi', r'^enclu')
     kept = ALL - {written(t) for t in leave} - {'rax', 'rbx', 'rdi', 'rbp'}
     judge('every register is cleared before EEXIT', not kept, f'{sorted(kept)}')
-    for name in ['sgx_exception', 'los_host_signal', 'los_host_control', 'los_resume', 'los_trap_entry']:
+    # An exception comes with the GS of the port's thread: what asks by it for the LibOS's own would take another's memory.
+    handlers = reached(code, 'sgx_exception')
+    judge('what an exception runs was found', {'sgx_exception', 'los_host_signal', 'los_host_control'} <= handlers, sorted(handlers))
+    bad = [(name, t) for name in handlers for _, t in code[name] if re.search(r'%gs:0x0\b', t)]
+    judge('what an exception runs asks for no thread by GS', not bad, bad)
+    for name in sorted(handlers) + ['los_resume', 'los_trap_entry']:
         if name in code:
             bad = [t for _, t in code[name] if VECTOR.search(t)]
             judge(f"{name}: touches no state that is the program's", not bad, bad)

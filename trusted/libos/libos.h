@@ -321,8 +321,9 @@ extern struct stats stats;
 
 /* One more of `member`: in the calling thread's part (struct thread.stats), so that threads count
  * side by side. Memory is counted in `stats` alone. */
-#define stats_count(member)                                                                        \
-    __atomic_fetch_add(&(self()->stats ? self()->stats : &stats)->member, 1, __ATOMIC_RELAXED)
+#define stats_count_of(t, member)                                                                  \
+    __atomic_fetch_add(&((t)->stats ? (t)->stats : &stats)->member, 1, __ATOMIC_RELAXED)
+#define stats_count(member) stats_count_of(self(), member)
 /* base/count.c: a member of `stats`, added up over all parts. Any thread, with or without the lock:
  * what is counted meanwhile is in it or not. */
 uint64_t stats_sum(const uint64_t *counter);

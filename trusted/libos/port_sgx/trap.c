@@ -162,7 +162,7 @@ uint32_t sgx_exception(struct port_thread *p)
         if ((info & SGX_EXIT_VALID) && SGX_EXIT_VECTOR(info) == VECTOR_PF && may_be_resolved(p, g))
             info = 0;
         if (!(info & SGX_EXIT_VALID))
-            stats_count(notifications);
+            stats_count_of(t, notifications); /* GS is not the thread's here */
     }
     if (!(info & SGX_EXIT_VALID)) {
         if (t && p->slot)
