@@ -11,8 +11,9 @@ cat >"$T/events" <<'END'
 for i in 1 2 3; do
     echo "before $i" >>/data/log && sync || exit 2
     wget -q -O - --post-data "{\"domain\":\"app\",\"operation\":\"step\",\"content\":\"$i\"}" http://127.0.0.1:8006/aa/aael >/dev/null || exit 3
-    sleep 1
+    usleep 1200000 # session: a state goes to the broker once a second, and an event is attested on that way
     echo "after $i" >>/data/log && sync || exit 4
+    usleep 300000
 done
 wc -l </data/log
 END
