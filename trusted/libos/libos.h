@@ -163,6 +163,7 @@ struct thread {
     uint32_t wake_claimed;
     struct thread *wakes, *wakes_last; /* to be woken when the lock is given up */
     struct thread *wake_next, *lock_next;
+    bool listed; /* lock_next is in use; atomic */
 
     /* Memory of the program that the running call relies on, while it shares the big lock
      * (mm/beside.c); high 0: none. Atomic. */

@@ -287,6 +287,7 @@ static struct thread *let_in(bool grant)
         unpark_from(lot, p);
         pin_thread(t);
         t->lock_next = inside;
+        __atomic_store_n(&t->listed, true, __ATOMIC_RELAXED);
         inside = t;
         if (grant)
             __atomic_fetch_add(share_of(t), 1, __ATOMIC_SEQ_CST);
@@ -300,7 +301,19 @@ static void wake_all(struct thread *t)
 {
     for (struct thread *next; t; t = next) {
         next = t->lock_next;
+        __atomic_store_n(&t->listed, false, __ATOMIC_RELEASE);
         wake_pinned(t);
+    }
+}
+
+/* Who was let in may see so before it is woken, and sleep again: not before it has left the list of
+ * those who are to be woken, or another one would lead astray whoever wakes them. */
+static void wait_unlisted(const struct thread *t)
+{
+    for (unsigned spins = 1; __atomic_load_n(&t->listed, __ATOMIC_ACQUIRE); spins++) {
+        if (spins % SPINS_MAX == 0)
+            port_thread_yield();
+        __builtin_ia32_pause();
     }
 }
 
@@ -319,6 +332,7 @@ static bool wait_open(struct thread *t)
     }
     struct parked p = {.on = &shares, .thread = t};
     struct lot *lot = lot_of(&shares);
+    wait_unlisted(t);
     guard_lot(lot);
     park_on(lot, &p);
     bool closed = is_closed();
