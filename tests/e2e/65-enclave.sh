@@ -98,13 +98,13 @@ for speed in "" --strict; do
     same "the loader, ${speed:-patched}: threads" "$(cat "$T/out")" 128000
 done
 # Many threads, each call an exception: one that was let into the big lock and slept again once was never woken, in 3 runs of 100.
-for pair in 1 2; do
-    for ((i = 0; i < 40; i++)); do
+for row in 1 2 3; do
+    for ((i = 0; i < 80; i++)); do
         [ "$(timeout -k 5 20 "${load[@]:4}" "${parts[@]}" 2>>"$T/threads.err")" = 128000 ] || echo wrong
-    done >"$T/threads.$pair" &
+    done >"$T/threads.$row" &
 done
 wait
-same "80 runs of 32 threads end" "$(cat "$T"/threads.[12] "$T/threads.err")" ""
+same "240 runs of 32 threads end" "$(cat "$T"/threads.[123] "$T/threads.err")" ""
 launch /bin/signals >"$T/launch"
 status "strict: signals" 0 "${load[@]}" --strict "${parts[@]}"
 same "strict: signals as patched" "$(cat "$T/out")" "kicked whole 0x123456789008"
