@@ -329,10 +329,10 @@ def full_disk():
         os.rename(f"{T}/broker", f"{T}/kept")
         os.symlink(folder, f"{T}/broker")
         with Server("--collateral", f"tdx={T}/platform/tdx/collateral.json", "--rate", "0") as server:
-            with open(f"{folder}/fill", "wb") as f:
+            with open(f"{folder}/fill", "wb", buffering=0) as f:  # closing it must not write once more
                 try:
                     while f.write(b"x" * 65536):
-                        f.flush()
+                        pass
                 except OSError:
                     pass
             got = [honest(server, f"127.0.4.{n + 1}") for n in range(40)]
