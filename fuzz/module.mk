@@ -23,7 +23,7 @@ FUZZ_LIBS_measure_sim := -lcrypto
 
 # The verifier's parsers; their corpora start with made-up evidence of every kind.
 FUZZ_VERIFY := $(wildcard $(addprefix verifier/,base/*.c quote/*.c judge/*.c)) $(wildcard verifier/measure/tdx_eventlog*.c) verifier/measure/steps.c lib/base64.c lib/hex.c
-FUZZ_VERIFY_NAMES := corim quote collateral tcb cert eventlog policy ra_tls
+FUZZ_VERIFY_NAMES := corim quote collateral tcb cert eventlog policy ra_tls nitro
 $(foreach n,$(FUZZ_VERIFY_NAMES),$(eval FUZZ_SRC_$(n) := $(FUZZ_VERIFY)))
 $(foreach n,$(FUZZ_VERIFY_NAMES),$(eval FUZZ_LIBS_$(n) := $(PKG_LIBS)))
 FUZZ_SRC_tpm := $(FUZZ_VERIFY)
@@ -94,10 +94,11 @@ fuzz: | fuzz-seed-evidence
 .PHONY: fuzz-seed-evidence
 fuzz-seed-evidence: $(B)/tests/make_evidence
 	@cd $(B)/fuzz && mkdir -p $(FUZZ_VERIFY_NAMES:%=%.corpus) && \
-	for k in sgx3 sgx5 tdx4 tdx5 tdx15 tdx15ex snp vlek csv1 csv2 log ra-tls; do \
+	for k in sgx3 sgx5 tdx4 tdx5 tdx15 tdx15ex snp vlek csv1 csv2 nitro log ra-tls; do \
 	    mkdir -p evidence/$$k && $(CURDIR)/$< $$k evidence/$$k || exit; \
 	    seed() { for f in $$2; do [ ! -f $$f ] || cp $$f $$1.corpus/$$k-$${f##*/}; done; }; \
-	    seed quote "evidence/$$k/quote.bin evidence/$$k/report.bin"; \
+	    seed quote "evidence/$$k/quote.bin evidence/$$k/report.bin evidence/$$k/document.cbor"; \
+	    [ $$k != nitro ] || { printf '\0'; cat evidence/$$k/document.cbor; } >nitro.corpus/$$k; \
 	    seed collateral evidence/$$k/collateral.json; \
 	    seed tcb "evidence/$$k/tcb_info.json evidence/$$k/qe_identity.json"; \
 	    seed cert "evidence/$$k/pck_chain.pem evidence/$$k/signer.der evidence/$$k/pck_crl.der"; \

@@ -182,10 +182,10 @@ static bool parse_time(const char *text, int64_t *out)
 
 static bool parse_type(const char *text, enum shelter_evidence_type *out)
 {
-    static const char *const names[] = {"auto", "sgx", "tdx", "snp", "csv"};
+    static const char *const names[] = {"auto", "sgx", "tdx", "snp", "csv", "nitro"};
 
     *out = SHELTER_EVIDENCE_AUTO;
-    for (int i = 0; text && i < 5; i++)
+    for (size_t i = 0; text && i < sizeof(names) / sizeof(names[0]); i++)
         if (!strcmp(text, names[i])) {
             *out = (enum shelter_evidence_type)i;
             return true;
@@ -360,7 +360,7 @@ static int verify_inputs(const struct options *o, struct inputs *in)
     int rc;
 
     if (!parse_type(o->type, &rq.type))
-        return report_cannot(o, "--type", "give sgx, tdx, snp or csv");
+        return report_cannot(o, "--type", "give sgx, tdx, snp, csv or nitro");
     if (!parse_time(o->time, &rq.time))
         return report_cannot(o, "--time",
                              "give RFC 3339 (2025-02-28T03:44:50Z) or seconds since 1970");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// libshelter-verify: judge evidence of SGX, TDX, SEV-SNP and CSV; the public library.
+// libshelter-verify: judge evidence of SGX, TDX, SEV-SNP, CSV and NitroTPM; the public library.
 //
 // Shape of use:
 //
@@ -51,6 +51,7 @@ enum shelter_evidence_type {
     SHELTER_EVIDENCE_TDX,
     SHELTER_EVIDENCE_SNP,
     SHELTER_EVIDENCE_CSV,
+    SHELTER_EVIDENCE_NITRO, // the attestation document of an AWS instance with NitroTPM
 };
 
 // Every reason a verdict can have. The names given by shelter_reason_code() are stable: scripts may

@@ -174,3 +174,9 @@ SHELTER_REASON(SNP_BADRAM, "snp-badram", TCB,
 SHELTER_REASON(EVENT, "runtime-event", POLICY,
                "what was measured at run time is not what the policy demands")
 SHELTER_REASON(MEASURED_LOG, "measured-log", FORM, "the log of run-time events is malformed")
+SHELTER_REASON(NITRO_DOCUMENT, "nitro-document", FORM, "the NitroTPM document is malformed")
+SHELTER_REASON(NITRO_CHAIN, "nitro-chain", SIG, "the chain of the NitroTPM document does not hold")
+SHELTER_REASON(NITRO_SIGNATURE, "nitro-signature", SIG,
+               "the NitroTPM document is not signed by its certificate")
+SHELTER_REASON(NITRO_POLICY, "nitro-policy", POLICY,
+               "the policy does not accept this NitroTPM document")

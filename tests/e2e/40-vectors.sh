@@ -151,6 +151,34 @@ EOF
 run "csv_evidence.json, measure changed" --evidence "$T/csv.json" --type csv
 same "csv_evidence.json changed" "$rc $code" "1 csv-signature"
 
+# NitroTPM: a genuine document under AWS's root; only where the policy takes the operator's word.
+N=$V/nitro/nitrotpm-20260203
+if [ -d "$N" ]; then
+    echo '{"nitro":{"allow":true,"max_age":60}}' >"$T/nitro.json"
+    t=$(json "$N/expected.json" "d['verify_time']")
+    nonce=$(json "$N/expected.json" "d['nonce']")
+    nitro() { # DOCUMENT, further arguments
+        run "NitroTPM ${*:2}" --evidence "$1" --policy "$T/nitro.json" "${@:2}"
+    }
+    nitro "$N/document.cbor" --time "$t" --nonce "$nonce"
+    same "NitroTPM: accepted, under the pinned root" "$signatures $verdict $(json "$T/v.json" "d['root']")" "valid accept pinned"
+    same "NitroTPM: its registers" "$(json "$T/v.json" "[d['claims']['tpm_pcr%d' % i] for i in range(24)]")" \
+        "$(json "$N/expected.json" "[d['pcrs'][str(i)] for i in range(24)]")"
+    same "NitroTPM: its key" "$(json "$T/v.json" "d['claims']['public_key']")" "$(json "$N/expected.json" "d['public_key']")"
+    nitro "$N/document.cbor" --time "$t" --nonce "00$nonce"
+    same "NitroTPM: another nonce" "$codes" report-data
+    nitro "$N/document.cbor" --time 2026-02-03T13:12:30Z
+    same "NitroTPM: three hours later" "$codes" "certificate-expired nitro-policy"
+    run "NitroTPM, default policy" --evidence "$N/document.cbor" --time "$t"
+    same "NitroTPM: not by default" "$signatures $codes" "valid nitro-policy"
+    for at in 40 200 700 1500 4900; do
+        python3 -c "import sys; d=bytearray(open(sys.argv[1],'rb').read()); d[$at]^=1; open(sys.argv[2],'wb').write(d)" \
+            "$N/document.cbor" "$T/nitro.cbor"
+        nitro "$T/nitro.cbor" --time "$t"
+        same "NitroTPM: byte $at changed" "$rc $signatures" "1 invalid"
+    done
+fi
+
 # RTMRs recomputed from an event log.
 M=$V/tdx-measure
 q=tdx4-00806f050000-00b252-20250228-UpToDate

@@ -138,6 +138,26 @@ struct gen_csv {
 void gen_csv(const struct gen_csv_options *o, struct gen_csv *out);
 void gen_csv_free(struct gen_csv *g);
 
+// A NitroTPM document under a root of its own, with registers of which all bytes are their number.
+struct gen_nitro_options {
+    bool definite, tagged; // lengths; tag 18
+    int cas;               // between root and leaf; 0: 1
+    bool foreign_leaf, foreign_root, leaf_is_ca, leaf_p256, expired, early, simulated_root;
+    bool not_signed; // by its certificate
+    bool unprotected, algorithm, other_digest, pcr_index, pcr_size, pcr_twice, no_pcrs, no_ca,
+        twice, unknown, enclave, trailing, no_break, long_data;
+    const char *nonce, *user_data; // NULL: null
+    int64_t made;                  // seconds; 0: gen_now
+};
+
+struct gen_nitro {
+    struct gen_blob document;
+    struct gen_blob root; // PEM
+};
+
+void gen_nitro(const struct gen_nitro_options *o, struct gen_nitro *out);
+void gen_nitro_free(struct gen_nitro *g);
+
 // A CCEL event log over three events of RTMR0..2, and the registers it replays to.
 struct gen_blob gen_event_log(uint8_t rtmr[4][48]);
 // The same with EV_NO_ACTION events of register 0 and -1 and without digests among them.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // make_evidence KIND FOLDER [fuzz]: writes made-up evidence and its collateral as files, valid now.
-// KIND: sgx3 sgx5 tdx4 tdx5 tdx15 sim snp snp-rsa vlek csv1 csv2 log ra-tls
+// KIND: sgx3 sgx5 tdx4 tdx5 tdx15 sim snp snp-rsa vlek csv1 csv2 nitro log ra-tls
 #include "tests/gen/evidence.h"
 
 #include <stdio.h>
@@ -89,6 +89,17 @@ static void csv(int version)
     gen_csv_free(&g);
 }
 
+static void nitro(void)
+{
+    struct gen_nitro_options o = {.nonce = "a nonce", .user_data = "user data"};
+    struct gen_nitro g;
+
+    gen_nitro(&o, &g);
+    save_blob("document.cbor", &g.document);
+    save_blob("root.pem", &g.root);
+    gen_nitro_free(&g);
+}
+
 int main(int argc, char **argv)
 {
     const char *kind = argc > 2 ? argv[1] : "";
@@ -117,6 +128,8 @@ int main(int argc, char **argv)
         snp((struct gen_snp_options){.version = 3, .rsa = true});
     else if (!strcmp(kind, "vlek"))
         snp((struct gen_snp_options){.version = 3, .vlek = true});
+    else if (!strcmp(kind, "nitro"))
+        nitro();
     else if (!strcmp(kind, "csv1") || !strcmp(kind, "csv2"))
         csv(kind[3] - '0');
     else if (!strcmp(kind, "ra-tls"))

@@ -15,6 +15,8 @@ static const struct {
     {SV_AMD, "9f056bee44377e29308cb5ffa895bdfb62d18881fa6bed8d6f075b0204089cb9"},
     {SV_AMD, "429a69c9422aa258ee4d8db5fcda9c6470ef15f8cd5a9cebd6cbc7d90b863831"},
     {SV_AMD, "4f125410563a2ab9a50356f9243f6fe0b6f73de98603f53f90339c70e9d7ad08"},
+    // AWS Nitro root G1 (EC P-384)
+    {SV_AWS, "f2caf5ecc6190b4a8399b78bc58a2bbcd0382375db8a1bfd78a82743874fd225"},
 };
 
 bool sv_root_pinned(X509 *root, enum sv_vendor vendor)

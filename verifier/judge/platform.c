@@ -111,7 +111,7 @@ static int read_claims(const cJSON *claims)
     return 0;
 }
 
-static const char *const tees[] = {"", "sgx", "tdx", "snp", "csv"};
+static const char *const tees[] = {"", "sgx", "tdx", "snp", "csv", "nitro"};
 
 int sv_policy_read_refuse(const cJSON *list)
 {
@@ -129,7 +129,7 @@ int sv_policy_read_refuse(const cJSON *list)
             const char *text = cJSON_GetStringValue(item);
             bool tee = false;
 
-            for (int i = 1; text && i < 5; i++)
+            for (size_t i = 1; text && i < sizeof(tees) / sizeof(tees[0]); i++)
                 tee |= !strcmp(text, tees[i]);
             if (!strcmp(item->string, "claims")  ? read_claims(item) != 0
                 : !strcmp(item->string, "tee")   ? !tee

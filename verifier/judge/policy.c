@@ -212,6 +212,19 @@ void sv_policy_csv(const struct sv_policy *p, const struct sv_csv *csv, struct s
         sv_refuse(v, SHELTER_R_CSV_POLICY, "NOSEND");
 }
 
+void sv_policy_nitro(const struct sv_policy *p, const struct sv_nitro *nitro,
+                     struct shelter_verdict *v)
+{
+    uint64_t made = nitro->timestamp / 1000, now = v->time > 0 ? (uint64_t)v->time : 0;
+    uint64_t age = made > now ? made - now : now - made;
+
+    if (!p->allow_nitro)
+        sv_refuse(v, SHELTER_R_NITRO_POLICY, "\"nitro\": {\"allow\": true} would");
+    if (p->have_nitro_age && age > p->nitro_age)
+        sv_refuse(v, SHELTER_R_NITRO_POLICY, "it was made %llu seconds %s", (unsigned long long)age,
+                  made > now ? "later" : "ago");
+}
+
 bool sv_policy_claim_holds(const struct shelter_verdict *v, const cJSON *want)
 {
     const char *name = want->string;

@@ -14,9 +14,12 @@
 //            "min_firmware" "major.minor.build",
 //            "min_tcb" { "Milan"|"Genoa"|"Turin": { "bl", "tee", "snp", "ucode", "fmc": n } } }
 //   "csv"  { "require_es" bool (true), "require_nosend" bool (false) }
+//   "nitro" { "allow" bool (false): a NitroTPM document, whose root is the operator's own, and not
+//   a
+//            CPU's; "max_age" n: seconds between its timestamp and the time of judgement }
 //   "platforms" { "allow", "deny": { "ppid", "platform_instance_id", "chip_id": [hex ..] } }
 //            machines; with "allow" no others
-//   "refuse" [ { "tee" "sgx"|"tdx"|"snp"|"csv", "claims" { name: as below }, "until" time,
+//   "refuse" [ { "tee" "sgx"|"tdx"|"snp"|"csv"|"nitro", "claims" { name: as below }, "until" time,
 //            "why" text } ]   whatever holds all claims of an entry, at times before "until"
 //   "events" { "require", "allow": [ { "domain", "operation", "content" } ] }   what is measured at
 //            run time: every required one there, and with "allow" no other; "content" may be left
@@ -27,6 +30,7 @@
 
 #include "verifier/quote/csv.h"
 #include "verifier/quote/intel.h"
+#include "verifier/quote/nitro.h"
 #include "verifier/quote/snp.h"
 #include "verifier/measure/steps.h"
 
@@ -41,6 +45,8 @@ struct sv_policy {
     bool have_floor[4];
     struct sv_snp_tcb floor[4]; // by enum sv_snp_product
     bool csv_require_es, csv_require_nosend;
+    bool allow_nitro, have_nitro_age;
+    uint32_t nitro_age; // seconds
     const cJSON *claims;
     const cJSON *platforms, *refuse; // of known form (platform.c)
     const cJSON *events;             // likewise (events.c)
@@ -55,6 +61,8 @@ void sv_policy_intel(const struct sv_policy *p, const struct sv_intel *in,
                      struct shelter_verdict *v);
 void sv_policy_snp(const struct sv_policy *p, const struct sv_snp *snp, struct shelter_verdict *v);
 void sv_policy_csv(const struct sv_policy *p, const struct sv_csv *csv, struct shelter_verdict *v);
+void sv_policy_nitro(const struct sv_policy *p, const struct sv_nitro *nitro,
+                     struct shelter_verdict *v);
 // Which machines, and which kinds of them, are trusted (platform.c). The two readers check the
 // form: 0 or -EBADMSG.
 int sv_policy_read_platforms(const cJSON *item);

@@ -181,6 +181,26 @@ static void read_csv(struct reader *r, const cJSON *csv, struct sv_policy *p)
     }
 }
 
+static void read_nitro(struct reader *r, const cJSON *nitro, struct sv_policy *p)
+{
+    const cJSON *item;
+
+    if (!cJSON_IsObject(nitro)) { // members of an array have no names
+        set_bad_value(r, "nitro");
+        return;
+    }
+    cJSON_ArrayForEach(item, nitro)
+    {
+        if (!strcmp(item->string, "allow"))
+            read_bool(r, item, &p->allow_nitro);
+        else if (!strcmp(item->string, "max_age"))
+            read_number(r, item, 1u << 30, &p->nitro_age);
+        else
+            set_bad_value(r, item->string);
+    }
+    p->have_nitro_age = cJSON_GetObjectItemCaseSensitive(nitro, "max_age");
+}
+
 int sv_policy_parse(const char *text, struct sv_policy *p, char *why, size_t why_size)
 {
     struct reader r = {why, why_size, 0};
@@ -211,6 +231,8 @@ int sv_policy_parse(const char *text, struct sv_policy *p, char *why, size_t why
             read_snp(&r, item, p);
         else if (!strcmp(name, "csv"))
             read_csv(&r, item, p);
+        else if (!strcmp(name, "nitro"))
+            read_nitro(&r, item, p);
         else if (!strcmp(name, "platforms") && !sv_policy_read_platforms(item))
             p->platforms = item;
         else if (!strcmp(name, "refuse") && !sv_policy_read_refuse(item))

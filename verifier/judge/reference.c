@@ -26,6 +26,13 @@ static bool names_kernel(const cJSON *measurement)
     return true;
 }
 
+// PCR4 is what the firmware started, PCR12 the command line given to it. (PCR7 names who may sign
+// what is started, not what it is.)
+static bool names_boot(const cJSON *measurement)
+{
+    return sv_json_get(measurement, "tpm_pcr4") && sv_json_get(measurement, "tpm_pcr12");
+}
+
 // An entry without a measurement that identifies the code references nothing.
 static bool entry_holds(const cJSON *measurement, const struct shelter_verdict *v)
 {
@@ -36,6 +43,8 @@ static bool entry_holds(const cJSON *measurement, const struct shelter_verdict *
     sv_reference_holds(measurement, v, first, &want);
     if (want)
         return false;
+    if (v->type == SHELTER_EVIDENCE_NITRO)
+        return names_boot(measurement);
     cJSON_ArrayForEach(want, measurement)
     {
         for (const struct sv_measurement *m = sv_measurements; m->claim; m++)
@@ -51,6 +60,8 @@ const char *sv_reference_lack(const cJSON *entry)
 
     if ((!strcmp(tee, "tdx") || !strcmp(tee, "tdx-sim")) && !names_kernel(measurement))
         return "a reference for TDX names RTMR1 and RTMR2 beside MRTD, which is the firmware alone";
+    if (!strcmp(tee, "nitro") && !names_boot(measurement))
+        return "a reference for NitroTPM names tpm_pcr4 and tpm_pcr12";
     return NULL;
 }
 

@@ -18,6 +18,8 @@ static bool tee_matches(const char *tee, const struct shelter_verdict *v)
         return !strcmp(tee, v->simulated ? "snp-sim" : "snp");
     case SHELTER_EVIDENCE_CSV:
         return !strcmp(tee, "csv");
+    case SHELTER_EVIDENCE_NITRO:
+        return !v->simulated && !strcmp(tee, "nitro");
     default:
         return false;
     }

@@ -3,7 +3,7 @@
 #include "verifier/base/bytes.h"
 #include "verifier/quote/verdict.h"
 
-static const char *const type_names[] = {"unknown", "sgx", "tdx", "snp", "csv"};
+static const char *const type_names[] = {"unknown", "sgx", "tdx", "snp", "csv", "nitro"};
 
 // AR4SI tiers
 enum {

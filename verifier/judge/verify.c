@@ -2,6 +2,7 @@
 // shelter_verify(): opens the evidence, has it judged, then applies what the caller demands.
 #include "verifier/judge/policy.h"
 #include "verifier/quote/evidence.h"
+#include "verifier/quote/nitro.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -45,6 +46,7 @@ struct job {
     struct sv_evidence ev;
     struct sv_policy policy;
     struct sv_certs signer, named;
+    struct sv_nitro nitro; // where the evidence is a NitroTPM document
     struct shelter_verdict *v;
 };
 
@@ -126,6 +128,32 @@ static void judge_csv(struct job *job)
     sv_policy_csv(&job->policy, &csv, job->v);
 }
 
+static void judge_nitro(struct job *job)
+{
+    if (sv_nitro_parse(job->ev.data, job->ev.size, &job->nitro, job->v))
+        return;
+    sv_nitro_judge(&job->nitro, &job->named, job->rq->allow_simulated, job->v);
+    sv_policy_nitro(&job->policy, &job->nitro, job->v);
+}
+
+// The document has members for both, and no Shelter made it: a nonce is compared as it is.
+static void judge_nitro_data(struct job *job)
+{
+    const struct shelter_verify_request *rq = job->rq;
+    const struct sv_bytes *nonce = &job->nitro.nonce, *data = &job->nitro.user_data;
+    uint8_t want[SHELTER_REPORT_DATA_SIZE] = {0};
+
+    if (rq->nonce && (!nonce->data || nonce->size != rq->nonce_size ||
+                      CRYPTO_memcmp(nonce->data, rq->nonce, nonce->size)))
+        sv_refuse(job->v, SHELTER_R_REPORT_DATA, "the nonce");
+    if (!rq->report_data)
+        return;
+    memcpy(want, rq->report_data, rq->report_data_size);
+    if (!data->data || data->size > sizeof(want) ||
+        CRYPTO_memcmp(want, job->v->report_data, sizeof(want)))
+        sv_refuse(job->v, SHELTER_R_REPORT_DATA, "user_data");
+}
+
 // The log's events, and in `mr` what the nonce must bind where the log came with the evidence. True
 // where it did.
 static bool judge_measured_log(struct job *job, uint8_t mr[48])
@@ -165,8 +193,13 @@ static void judge_report_data(struct job *job)
 {
     const struct shelter_verify_request *rq = job->rq;
     uint8_t want[SHELTER_REPORT_DATA_SIZE] = {0}, mr[48] = {0};
-    bool logged = judge_measured_log(job, mr);
+    bool logged;
 
+    if (job->ev.type == SHELTER_EVIDENCE_NITRO) {
+        judge_nitro_data(job);
+        return;
+    }
+    logged = judge_measured_log(job, mr);
     if (rq->nonce) {
         if ((logged ? bind_log(mr, rq, want)
                     : shelter_nonce_report_data(rq->nonce, rq->nonce_size, want)) ||
@@ -281,6 +314,8 @@ static void judge_job(struct job *job)
         judge_snp(job);
     else if (job->ev.type == SHELTER_EVIDENCE_CSV)
         judge_csv(job);
+    else if (job->ev.type == SHELTER_EVIDENCE_NITRO)
+        judge_nitro(job);
     else
         judge_intel(job);
     if (!job->v->have_report_data)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tells one kind of evidence from another and unwraps it.
 #include "verifier/quote/evidence.h"
+#include "verifier/quote/nitro.h"
 #include "verifier/quote/snp.h"
 #include "verifier/base/json.h"
 #include "verifier/base/json_read.h"
@@ -378,6 +379,8 @@ static enum shelter_evidence_type tell_raw(struct sv_evidence *ev)
     }
     if (ev->type == SHELTER_EVIDENCE_CSV)
         return SHELTER_EVIDENCE_CSV;
+    if (sv_nitro_is(ev->data, ev->size))
+        return SHELTER_EVIDENCE_NITRO;
     if (ev->size >= 16 && sh_le16(ev->data) >= 1 && sh_le16(ev->data) <= 9 &&
         sh_le16(ev->data + 2) && sh_le16(ev->data + 2) <= 16)
         // version, then the attestation key's type (an SNP report has the version's zeros there)
@@ -394,7 +397,7 @@ static enum shelter_evidence_type tell_raw(struct sv_evidence *ev)
 int sv_evidence_open(const void *data, size_t size, enum shelter_evidence_type asked,
                      struct sv_evidence *out, struct shelter_verdict *v)
 {
-    static const char *const names[] = {"unknown", "SGX", "TDX", "SNP", "CSV"};
+    static const char *const names[] = {"unknown", "SGX", "TDX", "SNP", "CSV", "NitroTPM"};
     const char *text = data;
     uint8_t *decoded;
     size_t at = 0, decoded_size;

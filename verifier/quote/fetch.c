@@ -236,7 +236,9 @@ static int fetch_collateral(const struct fetch *f, const struct sv_evidence *ev,
     struct sv_csv csv;
     int rc = -EBADMSG;
 
-    if (ev->type == SHELTER_EVIDENCE_CSV) {
+    if (ev->type == SHELTER_EVIDENCE_NITRO) {
+        rc = 0; // the document holds its chain
+    } else if (ev->type == SHELTER_EVIDENCE_CSV) {
         rc = sv_csv_parse(ev->data, ev->size, ev->csv_version, &csv, scratch)
                  ? -EBADMSG
                  : fetch_hygon(f, &csv, col);
