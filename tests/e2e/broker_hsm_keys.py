@@ -212,7 +212,7 @@ def main():
     assert shelter("init").returncode == 0
     ec = pair("ec", "01", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256")
     ec384 = pair("ec384", "02", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384")
-    rsa, kek = pair("rsa", "03", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"), os.urandom(32)
+    rsa, kek = pair("rsa", "03", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"), bytes(1 + b % 255 | 16 for b in os.urandom(32))  # softhsm2-util cuts a key at NUL and at newline
     with open(f"{T}/kek", "wb") as f:
         f.write(kek)
     put(f"{T}/kek", "kek", "04", "--aes")
