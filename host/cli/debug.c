@@ -14,8 +14,8 @@
 #include "host/store/store.h"
 #include "host/run/control.h"
 
-/* What gdb must know of the simulated processor: it lives on signals, the enclave's code cannot be
- * written to, and FS is not what libthread_db expects. */
+/* What gdb must know of the simulated processor: it lives on signals, and FS is not what
+ * libthread_db expects. */
 static const char script_head[] =
     "set pagination off\n"
     "set confirm off\n"
@@ -101,8 +101,6 @@ static int add_mapping(struct session *s, const char *line, struct sh_error *err
     if (n < 6)
         return sh_fail(err, -EBADMSG,
                        "the enclave describes its memory in a way that cannot be read");
-    if (perm[2] == 'x')
-        send_line(s, "mem %#llx %#llx ro\n", start, end);
     if (n < 7 || path[0] != '/' || !nid || !strcmp(path, last))
         return 0;
     struct sh_error no_file = {0}; /* one that the program made is none of the image's */
@@ -131,7 +129,6 @@ static void add_enclave(struct session *s)
         send_line(s, "add-symbol-file \"%s\"\n", debug);
     else
         send_line(s, "add-symbol-file \"%s/base/enclave\"\n", s->image->path);
-    send_line(s, "mem 0x3fffc0000000 0x3fffc1000000 ro\n");
 }
 
 static int describe_enclave(struct session *s, struct sh_error *err)

@@ -95,6 +95,48 @@ if command -v gdb >/dev/null; then
     check "gdb below sgx-sim: refused, in one line" grep -qE "^sgx-sim: gdb cannot start .*gdb -p PID" "$T/gdb"
 fi
 
+# A debugger outside reads and writes a debug enclave, its code too (EDBGRD, EDBGWR; here by /proc/PID/mem, gdb by
+# ptrace), also through pages that were put out of the EPC meanwhile. Of another enclave no code is changed.
+# poke PID ADDRESS: the number that the enclave's code answers becomes 42.
+poke() {
+    python3 -c '
+import sys
+at = int(sys.argv[2], 16) + 4
+with open("/proc/%s/mem" % sys.argv[1], "r+b", 0) as f:
+    f.seek(at)
+    was = f.read(1)
+    f.seek(at)
+    try: f.write(b"\x2a")
+    except OSError as e: print(was[0], e.strerror); sys.exit()
+    f.seek(at)
+    print(was[0], f.read(1)[0])' "$1" "$2" 2>&1
+}
+for speed in '' --strict; do
+    "$SHELTER" sgx-sim --no-aesm $speed "$F/program" debugged >"$T/out" &
+    debugged=$!
+    until_true 20 grep -q 0x "$T/out"
+    same "a debug enclave's code, read and written from outside $speed" "$(poke $debugged "$(head -n 1 "$T/out")")" "88 42"
+    wait $debugged
+    same "... the enclave runs what was written" "$(sed -n 2p "$T/out")" 42
+done
+"$SHELTER" sgx-sim --no-aesm "$F/program" debug-not >"$T/out" &
+debugged=$!
+until_true 20 grep -q 0x "$T/out"
+same "... no other enclave's" "$(poke $debugged "$(head -n 1 "$T/out")" | cut -d' ' -f2-)" "Input/output error"
+kill $debugged
+if command -v gdb >/dev/null && ! grep -q 'Operation not permitted' "$T/gdb"; then
+    "$SHELTER" sgx-sim --no-aesm "$F/program" debugged >"$T/out" &
+    debugged=$!
+    until_true 20 grep -q 0x "$T/out"
+    at=$(head -n 1 "$T/out")
+    timeout -k 5 60 gdb -nx -batch -ex "file $F/program" -ex 'handle SIGSYS SIGILL nostop noprint pass' -p $debugged \
+        -ex "break *$at" -ex continue -ex 'printf "stopped at %p, answers %d\n", $rip, *(int *)($rip + 4)' -ex 'set {int}($rip + 4) = 43' \
+        -ex delete -ex detach >"$T/gdb" 2>&1
+    check "gdb: a breakpoint inside a debug enclave" grep -q "^stopped at $at, answers 88" "$T/gdb"
+    wait $debugged
+    same "... and what it wrote there is executed" "$(sed -n 2p "$T/out")" 43
+fi
+
 # Counts. `bare` ends after five signals that found its enclave further than the one before: each was an AEX.
 run --counts "$T/counts" "$F/bare" >/dev/null
 check "--counts: a line of JSON" python3 -c '

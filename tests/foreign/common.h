@@ -49,6 +49,8 @@ static inline uint64_t reserve(void)
     return (area + SIZE - 1) & ~(SIZE - 1);
 }
 
+static uint64_t attributes = 4; /* 64-bit mode; with 2 a debug enclave */
+
 static inline struct secs *good_secs(uint64_t base)
 {
     static struct secs secs __attribute__((aligned(4096)));
@@ -56,7 +58,7 @@ static inline struct secs *good_secs(uint64_t base)
     secs.size = SIZE;
     secs.base = base;
     secs.ssa = 1;
-    secs.attributes = 4;
+    secs.attributes = attributes;
     secs.xfrm = 3;
     return &secs;
 }

@@ -2,6 +2,7 @@
 // Pages that leave the EPC and come back: the leaves EPA, EWB, ELDB and ELDU, the kernel's use of
 // them under a small EPC, an EPC that enclaves and processes share; what is kept outside is
 // changed.
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -454,6 +455,43 @@ static void test_conflicts(void **state)
     finish(&h);
 }
 
+/* What a debugger has written into code (here by the kernel, as ptrace does) leaves with the page,
+ * comes back with it, and is there when the page's rights or its mapping change. */
+static void test_poked(void **state)
+{
+    struct harness h;
+    build(&h, (struct harness_options){
+                  .strict = *state == STRICT, .attributes = SGX_ATTR_DEBUG, .epc_pages = 64});
+    struct sgxsim *dev = h.e.dev;
+    const uint64_t at = H_RX + 8, addr = h.e.base + at;
+    uint64_t word, value = 0x1122334455667788;
+    int fd = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, &value, 8, (off_t)addr), 8);
+    memcpy(&word, sim_frame(dev, at), 8);
+    assert_int_not_equal(word, value); /* a copy, as yet */
+    for (unsigned i = 0; i < 100; i++) {
+        struct probe p = {.op = PROBE_WRITE, .rbx = h.e.base + H_HEAP + i * 4096, .rcx = i + 1};
+        assert_int_equal(harness_call_handled(&h, 0, &p, HANDLER_ACCEPT), 0);
+    }
+    assert_true((sim_page(dev, at)->state & PAGE_EVICTED) != 0);
+    struct probe p = {.op = PROBE_READ, .rbx = addr};
+    assert_int_equal(harness_call(&h, 0, &p), 0);
+    assert_int_equal(p.rax, value);
+    for (unsigned prot = 0; prot < 2; prot++) {
+        value++;
+        assert_int_equal(pwrite(fd, &value, 8, (off_t)addr), 8);
+        assert_int_equal(sgxsim_protect(dev, addr & ~4095ull, 4096, PROT_NONE), 0);
+        memcpy(&word, sim_frame(dev, at), 8);
+        assert_int_equal(word, value);
+        assert_int_equal(sgxsim_unmap(dev, addr & ~4095ull, 4096), 0);
+        assert_int_equal(sgxsim_map(dev, addr & ~4095ull, 4096, PROT_READ), 0);
+        assert_int_equal(harness_call(&h, 0, &p), 0);
+        assert_int_equal(p.rax, value);
+    }
+    close(fd);
+    finish(&h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -468,6 +506,7 @@ int main(void)
         cmocka_unit_test(test_killed),
         cmocka_unit_test(test_update_svn),
         BOTH(test_conflicts),
+        BOTH(test_poked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

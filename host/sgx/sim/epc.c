@@ -84,7 +84,8 @@ bool sim_epc_reach(struct sgxsim *dev, uint64_t offset)
     void *epc = mmap(NULL, view_size(dev, i), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
                      dev->fd, (off_t)(i << SIM_CHUNK_SHIFT));
     struct sim_page *pages = map_sparse(CHUNK_PAGES * sizeof(*pages));
-    if (epc == MAP_FAILED || pages == NULL) {
+    c->poked = map_sparse(CHUNK_PAGES / 8);
+    if (epc == MAP_FAILED || pages == NULL || c->poked == NULL) {
         if (epc != MAP_FAILED)
             munmap(epc, view_size(dev, i));
         return false;
@@ -123,6 +124,7 @@ void sim_epc_destroy(struct sgxsim *dev)
          i = next_used(dev, i + 1)) {
         munmap(dev->chunks[i].epc, view_size(dev, i));
         munmap(dev->chunks[i].pages, CHUNK_PAGES * sizeof(struct sim_page));
+        munmap(dev->chunks[i].poked, CHUNK_PAGES / 8);
         if (dev->chunks[i].out != NULL) {
             munmap(dev->chunks[i].out, CHUNK_PAGES * sizeof(struct sim_backing));
             munmap(dev->chunks[i].store, CHUNK);
@@ -303,36 +305,89 @@ static int page_rights(struct sgxsim *dev, uint64_t offset)
     return prot < 0 ? PROT_NONE : prot & p->perm;
 }
 
-static void protect_host(struct sgxsim *dev, uint64_t start, uint64_t end, int prot)
+/* --- debug enclaves -------------------------------------------------------------------------- */
+
+/* A debugger's EDBGWR is the kernel's hand here (ptrace, /proc/PID/mem). It writes a page that may
+ * not be written only if the mapping is private, and then into a copy. So what a debug enclave can
+ * read and not write is a private mapping of its EPC; a copy goes into the EPC, and is forgotten,
+ * before the page can be seen or changed in another way. */
+static bool may_be_poked(const struct sgxsim *dev, int prot)
 {
-    uint64_t low = dev->base + start < SIM_LOWEST ? SIM_LOWEST - dev->base : start;
-    if (low < end)
-        (void)mprotect((void *)(dev->base + low), end - low, prot);
+    return (dev->secs.attributes.flags & SGX_ATTR_DEBUG) != 0 &&
+           (prot & (PROT_READ | PROT_WRITE)) == PROT_READ;
+}
+
+static uint64_t *poked_word(const struct sgxsim *dev, uint64_t offset)
+{
+    return &dev->chunks[offset >> SIM_CHUNK_SHIFT].poked[(offset & (CHUNK - 1)) >> GROUP_SHIFT]
+                                                        [(offset >> SGX_PAGE_SHIFT) % 512 / 64];
+}
+
+static uint64_t poked_bit(uint64_t offset)
+{
+    return 1ull << ((offset >> SGX_PAGE_SHIFT) % 64);
+}
+
+/* Is it such a mapping? If it will not stay one, what a debugger wrote is taken. */
+static bool is_poked(const struct sgxsim *dev, uint64_t offset, bool stays)
+{
+    const void *shown = (const void *)(dev->base + offset);
+    if ((*poked_word(dev, offset) & poked_bit(offset)) == 0)
+        return false;
+    if (!stays && memcmp(sim_frame(dev, offset), shown, SGX_PAGE_SIZE) != 0)
+        memcpy(sim_frame(dev, offset), shown, SGX_PAGE_SIZE);
+    return true;
+}
+
+/* Pages next to each other whose host protection becomes the same. */
+struct run {
+    uint64_t start, end;
+    int prot;
+    bool poked, changes; /* to be a private mapping; which the page is not yet, or no longer */
+};
+
+static void protect_host(struct sgxsim *dev, const struct run *run)
+{
+    uint64_t start = dev->base + run->start < SIM_LOWEST ? SIM_LOWEST - dev->base : run->start;
+    void *at = (void *)(dev->base + start);
+    int flags = MAP_FIXED | MAP_NORESERVE | (run->poked ? MAP_PRIVATE : MAP_SHARED);
+    if (start >= run->end)
+        return;
+    if (run->changes &&
+        mmap(at, run->end - start, PROT_NONE, flags, dev->fd, (off_t)start) == MAP_FAILED)
+        return;
+    for (uint64_t p = start; run->changes && p < run->end; p += SGX_PAGE_SIZE)
+        *poked_word(dev, p) ^= poked_bit(p);
+    (void)mprotect(at, run->end - start, run->prot);
 }
 
 /* Only where an entry was valid or became so: the rest of a mapping is PROT_NONE since sgxsim_map.
  */
-void sim_epc_sync(struct sgxsim *dev, uint64_t offset, uint64_t size)
+static void sync_rights(struct sgxsim *dev, uint64_t offset, uint64_t size, bool hide)
 {
-    uint64_t end = offset + size, run = end, run_end = end;
-    int run_prot = -1;
+    uint64_t end = offset + size;
+    struct run run = {end, end, 0, false, false};
     for (uint64_t at = sim_epc_next(dev, offset, end); at < end;
          at = sim_epc_next(dev, at + SGX_PAGE_SIZE, end)) {
         if (sim_vma_prot(dev, at) < 0)
             continue;
-        int prot = page_rights(dev, at);
-        if (run_prot == prot && run_end == at) {
-            run_end = at + SGX_PAGE_SIZE;
+        struct run next = {at, at + SGX_PAGE_SIZE, hide ? PROT_NONE : page_rights(dev, at), 0, 0};
+        next.poked = may_be_poked(dev, next.prot);
+        next.changes = next.poked != is_poked(dev, at, next.poked);
+        if (run.end == at && run.start < at && run.prot == next.prot && run.poked == next.poked &&
+            run.changes == next.changes) {
+            run.end = next.end;
             continue;
         }
-        if (run_prot >= 0)
-            protect_host(dev, run, run_end, run_prot);
-        run = at;
-        run_end = at + SGX_PAGE_SIZE;
-        run_prot = prot;
+        protect_host(dev, &run);
+        run = next;
     }
-    if (run_prot >= 0)
-        protect_host(dev, run, run_end, run_prot);
+    protect_host(dev, &run);
+}
+
+void sim_epc_sync(struct sgxsim *dev, uint64_t offset, uint64_t size)
+{
+    sync_rights(dev, offset, size, false);
 }
 
 void sim_epc_catch_up(struct sgxsim *dev)
@@ -361,7 +416,13 @@ void sim_epc_grant(struct sgxsim *dev, uint64_t offset)
 
 void sim_epc_hide(struct sgxsim *dev, uint64_t offset, uint64_t size)
 {
-    protect_host(dev, offset, offset + size, PROT_NONE);
+    sync_rights(dev, offset, size, true);
+}
+
+void sim_epc_forget(struct sgxsim *dev, uint64_t offset, uint64_t size)
+{
+    if (may_be_poked(dev, PROT_READ))
+        sync_rights(dev, offset, size, true);
 }
 
 /* --- lock ------------------------------------------------------------------------------------ */

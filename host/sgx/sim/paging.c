@@ -380,6 +380,8 @@ int sgxsim_map(struct sgxsim *dev, uint64_t addr, uint64_t size, int prot)
     uint64_t start = addr - dev->base, end = start + size;
     sim_enter(dev, &mask);
     ret = may_map(dev, start, end, prot);
+    if (ret == 0)
+        sim_epc_forget(dev, start, size);
     if (ret == 0 && mmap((void *)addr, size, PROT_NONE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE,
                          dev->fd, (off_t)start) == MAP_FAILED)
         ret = -errno;
@@ -429,6 +431,7 @@ int sgxsim_unmap(struct sgxsim *dev, uint64_t addr, uint64_t size)
     if (ret != 0)
         return ret;
     sim_enter(dev, &mask);
+    sim_epc_forget(dev, addr - dev->base, size);
     if (mmap((void *)addr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE,
              -1, 0) == MAP_FAILED)
         ret = -errno;

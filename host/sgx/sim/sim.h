@@ -51,6 +51,7 @@ struct sim_chunk {
     struct sim_backing *out; /* of pages that are put out; NULL until one was */
     uint8_t *store;          /* their encrypted bytes */
     uint64_t groups[8];      /* bitmap: these 512 pages may hold valid ones */
+    uint64_t (*poked)[8];    /* bitmaps of 512 pages each: private mappings, for debuggers */
 };
 
 /* A page of versions (PT_VA): an EPC page of no enclave's addresses. */
@@ -310,6 +311,8 @@ static inline bool sim_epc_lags(const struct sgxsim *dev, uint64_t offset)
     return offset >= dev->lag_start && offset < dev->lag_end;
 }
 void sim_epc_hide(struct sgxsim *dev, uint64_t offset, uint64_t size);
+/* Before these pages' mapping goes: keeps what a debugger wrote into it. */
+void sim_epc_forget(struct sgxsim *dev, uint64_t offset, uint64_t size);
 int sim_vma_prot(const struct sgxsim *dev, uint64_t offset);                 /* -1: not mapped */
 int sim_vma_set(struct sgxsim *dev, uint64_t start, uint64_t end, int prot); /* -1: unmap */
 
