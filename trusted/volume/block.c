@@ -2,8 +2,6 @@
 // Blocks sealed and opened, written in runs.
 #include "trusted/volume/internal.h"
 
-#include "lib/bytes.h"
-
 int volume_fail(struct volume *v, int error, const char *reason)
 {
     if (!v->failed) {
@@ -15,10 +13,7 @@ int volume_fail(struct volume *v, int error, const char *reason)
 
 static void expand_key(struct volume *v, struct session_key *k, uint64_t session)
 {
-    uint8_t key[CRYPT_KEY_SIZE];
-    crypt_derive(key, v->master, "block", session);
-    crypt_expand(&k->key, key);
-    crypt_wipe(key, sizeof(key));
+    crypt_expand_derived(&k->key, v->master, "block", session);
     k->session = session;
 }
 
@@ -55,9 +50,7 @@ static struct crypt_key *key_of(struct volume *v, uint64_t session)
 
 static void nonce_of(const struct ptr *p, uint8_t nonce[CRYPT_NONCE_SIZE])
 {
-    sh_put_le32(nonce, p->counter);
-    sh_put_le32(nonce + 4, p->place);
-    sh_put_le32(nonce + 8, 0);
+    crypt_nonce(nonce, p->counter | (uint64_t)p->place << 32, 0);
 }
 
 int volume_write_failed(struct volume *v, int error)

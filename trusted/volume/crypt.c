@@ -158,24 +158,27 @@ bool crypt_open(struct crypt_key *k, const uint8_t nonce[CRYPT_NONCE_SIZE], cons
     return false;
 }
 
-static void hmac_sha256(uint8_t out[32], const uint8_t key[32], const void *data, size_t size)
+/* The hash of the key, each byte with `mask`, and data. */
+static void hash_keyed(uint8_t out[32], const uint8_t key[32], uint8_t mask, const void *data,
+                       size_t size)
 {
     struct sh_sha256 h;
-    uint8_t pad[64], inner[32];
+    uint8_t pad[64];
     for (unsigned i = 0; i < 64; i++)
-        pad[i] = (i < 32 ? key[i] : 0) ^ 0x36;
+        pad[i] = (i < 32 ? key[i] : 0) ^ mask;
     sh_sha256_init(&h);
     sh_sha256_update(&h, pad, sizeof(pad));
     sh_sha256_update(&h, data, size);
-    sh_sha256_final(&h, inner);
-    for (unsigned i = 0; i < 64; i++)
-        pad[i] ^= 0x36 ^ 0x5c;
-    sh_sha256_init(&h);
-    sh_sha256_update(&h, pad, sizeof(pad));
-    sh_sha256_update(&h, inner, sizeof(inner));
     sh_sha256_final(&h, out);
     crypt_wipe(&h, sizeof(h));
     crypt_wipe(pad, sizeof(pad));
+}
+
+static void hmac_sha256(uint8_t out[32], const uint8_t key[32], const void *data, size_t size)
+{
+    uint8_t inner[32];
+    hash_keyed(inner, key, 0x36, data, size);
+    hash_keyed(out, key, 0x5c, inner, sizeof(inner));
 }
 
 void crypt_derive(uint8_t out[CRYPT_KEY_SIZE], const uint8_t secret[CRYPT_KEY_SIZE],
@@ -191,4 +194,19 @@ void crypt_derive(uint8_t out[CRYPT_KEY_SIZE], const uint8_t secret[CRYPT_KEY_SI
     hmac_sha256(prk, no_salt, secret, CRYPT_KEY_SIZE);
     hmac_sha256(out, prk, info, n + 9);
     crypt_wipe(prk, sizeof(prk));
+}
+
+void crypt_expand_derived(struct crypt_key *k, const uint8_t secret[CRYPT_KEY_SIZE],
+                          const char *label, uint64_t id)
+{
+    uint8_t key[CRYPT_KEY_SIZE];
+    crypt_derive(key, secret, label, id);
+    crypt_expand(k, key);
+    crypt_wipe(key, sizeof(key));
+}
+
+void crypt_nonce(uint8_t nonce[CRYPT_NONCE_SIZE], uint64_t a, uint32_t b)
+{
+    sh_put_le64(nonce, a);
+    sh_put_le32(nonce + 8, b);
 }

@@ -30,6 +30,13 @@ void crypt_init(bool avx);
 
 void crypt_expand(struct crypt_key *k, const uint8_t key[CRYPT_KEY_SIZE]);
 
+/* The key that crypt_derive says, expanded. */
+void crypt_expand_derived(struct crypt_key *k, const uint8_t secret[CRYPT_KEY_SIZE],
+                          const char *label, uint64_t id);
+
+/* a, then b, little endian. */
+void crypt_nonce(uint8_t nonce[CRYPT_NONCE_SIZE], uint64_t a, uint32_t b);
+
 /* `size` bytes from `in` to `out`, which may be the same. A nonce serves a key once. k is no longer
  * as it was only inside: one thread at a time. */
 void crypt_seal(struct crypt_key *k, const uint8_t nonce[CRYPT_NONCE_SIZE], const void *aad,

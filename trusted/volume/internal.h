@@ -148,7 +148,7 @@ static inline unsigned count_bits(uint64_t x)
 }
 
 /* map.c */
-int map_init(struct volume *v);
+void map_init(struct volume *v);
 int map_load(struct volume *v, uint64_t group, struct node **out);
 int map_alloc(struct volume *v, bool content, uint32_t *place); /* -ENOSPC */
 int map_free(struct volume *v, uint32_t place);
@@ -277,7 +277,7 @@ int root_wrap(struct volume *v, const uint8_t key[VOLUME_KEY_SIZE]);
 int root_commit(struct volume *v, bool clean);
 
 /* log.c */
-int log_start(struct volume *v); /* anew, behind a commit */
+void log_start(struct volume *v); /* anew, behind a commit */
 void log_append(struct volume *v, struct op *op);
 /* The pending operations as a record, not yet flushed; and when they are. */
 int log_write(struct volume *v);
@@ -295,6 +295,6 @@ int run_op(struct volume *v, struct op *op);
 uint64_t run_reserve(const struct volume *v);
 
 /* replay.c */
-int log_replay(struct volume *v);
+int log_replay(struct volume *v, bool clean); /* clean: there is nothing to replay */
 
 #endif

@@ -2,22 +2,6 @@
 // The intent log: operations between two commits, for fsync.
 #include "trusted/volume/internal.h"
 
-#include "lib/bytes.h"
-
-static void log_key(struct volume *v)
-{
-    uint8_t key[CRYPT_KEY_SIZE];
-    crypt_derive(key, v->master, "log", v->super.session);
-    crypt_expand(&v->log_key, key);
-    crypt_wipe(key, sizeof(key));
-}
-
-static void nonce_of(const struct volume *v, uint32_t at, uint8_t nonce[CRYPT_NONCE_SIZE])
-{
-    sh_put_le64(nonce, v->super.sequence);
-    sh_put_le32(nonce + 8, at);
-}
-
 void log_remember(struct volume *v)
 {
     const struct super *s = &v->super;
@@ -30,14 +14,13 @@ void log_remember(struct volume *v)
     memcpy(v->now.root, v->root.tag, sizeof(v->now.root));
 }
 
-int log_start(struct volume *v)
+void log_start(struct volume *v)
 {
     if (v->now.session != v->super.session || !v->log_key.aes.rounds)
-        log_key(v);
+        crypt_expand_derived(&v->log_key, v->master, "log", v->super.session);
     v->log_at = v->log_record = v->pending_size = 0;
     v->need_commit = false;
     log_remember(v);
-    return 0;
 }
 
 static uint32_t blocks_for(size_t size)
@@ -73,7 +56,7 @@ int log_write(struct volume *v)
         b->record = v->log_record;
         memcpy(b->data, v->pending + at, used);
         at += used;
-        nonce_of(v, v->log_at + i, nonce);
+        crypt_nonce(nonce, v->super.sequence, v->log_at + i);
         crypt_seal(&v->log_key, nonce, NULL, 0, b, b, BLOCK_SIZE - CRYPT_TAG_SIZE, b->tag);
     }
     int r = v->disk.write_blocks(v->disk.ctx, LOG_START + v->log_at, v->io, count);
@@ -103,7 +86,7 @@ static int read_block(struct volume *v, uint32_t at, struct log_block *b)
     uint8_t nonce[CRYPT_NONCE_SIZE];
     if (v->disk.read_blocks(v->disk.ctx, LOG_START + at, b, 1))
         return -EIO;
-    nonce_of(v, at, nonce);
+    crypt_nonce(nonce, v->super.sequence, at);
     if (!crypt_open(&v->log_key, nonce, NULL, 0, b, b, BLOCK_SIZE - CRYPT_TAG_SIZE, b->tag))
         return -ENOENT;
     return b->used <= LOG_DATA ? 0 : -EIO;

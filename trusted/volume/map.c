@@ -274,12 +274,11 @@ void map_committed(struct volume *v)
     map_start_where(v, 1);
 }
 
-int map_init(struct volume *v)
+void map_init(struct volume *v)
 {
     v->groups = (uint32_t)((v->super.blocks + GROUP_BLOCKS - 1) / GROUP_BLOCKS);
     for (uint32_t i = 0; i < v->groups; i++)
         v->group_free[i] = GROUP_UNKNOWN;
     set_cursors(v, 0);
     v->waiting = 0;
-    return 0;
 }

@@ -16,11 +16,13 @@ static int apply_record(struct volume *v)
     return 0;
 }
 
-int log_replay(struct volume *v)
+int log_replay(struct volume *v, bool clean)
 {
     int r;
     uint32_t end;
     log_start(v);
+    if (clean)
+        return 0;
     while (!(r = log_read(v, v->log_at, &end))) {
         v->replaying = true;
         r = apply_record(v);

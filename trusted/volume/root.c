@@ -2,22 +2,6 @@
 // Root records: read, chosen, written. A commit is what makes one.
 #include "trusted/volume/internal.h"
 
-static void wrap_key(struct crypt_key *k, const uint8_t key[VOLUME_KEY_SIZE])
-{
-    uint8_t wrap[CRYPT_KEY_SIZE];
-    crypt_derive(wrap, key, "wrap", 0);
-    crypt_expand(k, wrap);
-    crypt_wipe(wrap, sizeof(wrap));
-}
-
-static void root_key(struct crypt_key *k, const uint8_t master[CRYPT_KEY_SIZE])
-{
-    uint8_t key[CRYPT_KEY_SIZE];
-    crypt_derive(key, master, "root", 0);
-    crypt_expand(k, key);
-    crypt_wipe(key, sizeof(key));
-}
-
 #define NAME_SIZE (sizeof(VOLUME_NAME) - 1)
 struct root_aad {
     uint8_t wrap[WRAP_SIZE];
@@ -37,7 +21,7 @@ int root_wrap(struct volume *v, const uint8_t key[VOLUME_KEY_SIZE])
     struct crypt_key k;
     if (v->disk.random_bytes(v->disk.ctx, v->root.key_nonce, sizeof(v->root.key_nonce)))
         return -EIO;
-    wrap_key(&k, key);
+    crypt_expand_derived(&k, key, "wrap", 0);
     crypt_seal(&k, v->root.key_nonce, VOLUME_NAME, NAME_SIZE, v->master, v->root.wrapped,
                sizeof(v->root.wrapped), v->root.key_tag);
     crypt_wipe(&k, sizeof(k));
@@ -48,12 +32,12 @@ static int open_root(struct disk_root *r, const uint8_t key[VOLUME_KEY_SIZE],
                      uint8_t master[CRYPT_KEY_SIZE], uint8_t *super)
 {
     struct crypt_key k;
-    wrap_key(&k, key);
+    crypt_expand_derived(&k, key, "wrap", 0);
     bool good = crypt_open(&k, r->key_nonce, VOLUME_NAME, NAME_SIZE, r->wrapped, master,
                            CRYPT_KEY_SIZE, r->key_tag);
     struct root_aad aad = aad_of(r);
     if (good) {
-        root_key(&k, master);
+        crypt_expand_derived(&k, master, "root", 0);
         good =
             crypt_open(&k, r->nonce, &aad, sizeof(aad), r->super, super, sizeof(r->super), r->tag);
     }
@@ -94,7 +78,7 @@ static int root_write(struct volume *v)
     if (v->disk.random_bytes(v->disk.ctx, v->root.nonce, sizeof(v->root.nonce)))
         return -EIO;
     struct root_aad aad = aad_of(&v->root);
-    root_key(&k, v->master);
+    crypt_expand_derived(&k, v->master, "root", 0);
     crypt_seal(&k, v->root.nonce, &aad, sizeof(aad), plain, v->root.super, sizeof(v->root.super),
                v->root.tag);
     crypt_wipe(&k, sizeof(k));
@@ -125,5 +109,6 @@ int root_commit(struct volume *v, bool clean)
         return volume_fail(v, -EIO, "the disk cannot be written");
     map_committed(v);
     aside_saved(v);
-    return log_start(v);
+    log_start(v);
+    return 0;
 }

@@ -48,10 +48,11 @@ static int lay_out_rest(struct volume *v)
     v->group_free = (uint16_t *)at;
     at += round_up(groups * sizeof(uint16_t));
     at += round_up(aside_init(v, at, v->memory_size / 3));
+    map_init(v);
     int r = node_init(v, at, (size_t)(end - at));
     /* Only where blocks of pointers do not fit in memory all together. */
     v->delta_max = v->super.blocks / FAN > v->node_count / 2 ? v->delta_room : 0;
-    return r ? r : map_init(v);
+    return r;
 }
 
 void volume_abandon(struct volume *v)
@@ -173,7 +174,7 @@ static int open_rest(struct volume *v)
     if (!r)
         r = delta_load(v);
     if (!r)
-        r = clean ? log_start(v) : log_replay(v);
+        r = log_replay(v, clean);
     v->found = v->now;
     if (!r && v->disk.judge_found)
         r = v->disk.judge_found(v->disk.ctx, &v->found);

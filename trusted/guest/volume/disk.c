@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The volume's disk: a virtio disk of the host, past the kernel's page cache.
 #include <errno.h>
-#include <fcntl.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
 #include <time.h>
@@ -10,37 +8,22 @@
 
 #include <linux/fs.h>
 
+#include "lib/io.h"
 #include "trusted/guest/volume/server.h"
 
 #define BLOCK 4096u
 
-static int move_bytes(int fd, void *in, const void *out, size_t size, off_t at)
-{
-    while (size) {
-        ssize_t n = in ? pread(fd, in, size, at) : pwrite(fd, out, size, at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0 || n % 512)
-            return n < 0 && errno == ENOSPC ? -ENOSPC : -EIO;
-        in = in ? (uint8_t *)in + n : NULL;
-        out = out ? (const uint8_t *)out + n : NULL;
-        size -= (size_t)n;
-        at += n;
-    }
-    return 0;
-}
-
 /* The volume's own memory is aligned, as O_DIRECT wants it. */
 static int read_blocks(void *ctx, uint64_t block, void *buf, uint32_t count)
 {
-    return move_bytes(((struct server *)ctx)->disk_fd, buf, NULL, (size_t)count * BLOCK,
-                      (off_t)(block * BLOCK));
+    return sh_pread_all(((struct server *)ctx)->disk_fd, buf, (size_t)count * BLOCK,
+                        (off_t)(block * BLOCK));
 }
 
 static int write_blocks(void *ctx, uint64_t block, const void *buf, uint32_t count)
 {
-    return move_bytes(((struct server *)ctx)->disk_fd, NULL, buf, (size_t)count * BLOCK,
-                      (off_t)(block * BLOCK));
+    return sh_pwrite_all(((struct server *)ctx)->disk_fd, buf, (size_t)count * BLOCK,
+                         (off_t)(block * BLOCK));
 }
 
 static int flush_blocks(void *ctx)
@@ -54,15 +37,10 @@ static void discard_blocks(void *ctx, uint64_t block, uint64_t count)
     (void)ioctl(((struct server *)ctx)->disk_fd, BLKDISCARD, range);
 }
 
+/* At most 256 bytes, which come whole (getrandom(2)). */
 static int random_bytes(void *ctx, void *buf, size_t size)
 {
-    for (size_t at = 0; at < size;) {
-        ssize_t n = getrandom((uint8_t *)buf + at, size - at, 0);
-        if (n < 0 && errno != EINTR)
-            return -EIO;
-        at += n > 0 ? (size_t)n : 0;
-    }
-    return 0;
+    return getrandom(buf, size, 0) == (ssize_t)size ? 0 : -EIO;
 }
 
 int64_t disk_now(void)

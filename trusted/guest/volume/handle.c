@@ -255,28 +255,18 @@ static long ask_sync(struct server *s, const struct request *q)
     return NO_ANSWER;
 }
 
-/* A value, or how large it is where the kernel has no room for it. */
-static long answer_value(const struct request *q, long n)
+/* A value or all names, or how large that is where the kernel has no room for it. */
+static long read_xattr(struct server *s, const struct request *q)
 {
-    if (n < 0 || ((const struct fuse_getxattr_in *)q->arg)->size)
+    const struct fuse_getxattr_in *in = (const void *)q->arg;
+    uint32_t room = in->size < SERVER_DATA_MAX ? in->size : SERVER_DATA_MAX;
+    struct volume_name name = text_at(q, sizeof(*in), NULL);
+    long n = q->opcode == FUSE_LISTXATTR ? volume_xattr_list(s->v, q->node, q->out, room)
+                                         : volume_xattr_get(s->v, q->node, name, q->out, room);
+    if (n < 0 || in->size)
         return n;
     *(struct fuse_getxattr_out *)q->out = (struct fuse_getxattr_out){.size = (uint32_t)n};
     return sizeof(struct fuse_getxattr_out);
-}
-
-static long get_xattr(struct server *s, const struct request *q)
-{
-    const struct fuse_getxattr_in *in = (const void *)q->arg;
-    uint32_t room = in->size < SERVER_DATA_MAX ? in->size : SERVER_DATA_MAX;
-    return answer_value(
-        q, volume_xattr_get(s->v, q->node, text_at(q, sizeof(*in), NULL), q->out, room));
-}
-
-static long list_xattr(struct server *s, const struct request *q)
-{
-    const struct fuse_getxattr_in *in = (const void *)q->arg;
-    uint32_t room = in->size < SERVER_DATA_MAX ? in->size : SERVER_DATA_MAX;
-    return answer_value(q, volume_xattr_list(s->v, q->node, q->out, room));
 }
 
 /* ACLs are the LibOS's neither. */
@@ -401,8 +391,8 @@ static const struct {
     [FUSE_RELEASE] = {say_yes, 0, false},
     [FUSE_FSYNC] = {ask_sync, 0, false},
     [FUSE_SETXATTR] = {set_xattr, FUSE_COMPAT_SETXATTR_IN_SIZE + 1, true},
-    [FUSE_GETXATTR] = {get_xattr, sizeof(struct fuse_getxattr_in) + 1, false},
-    [FUSE_LISTXATTR] = {list_xattr, sizeof(struct fuse_getxattr_in), false},
+    [FUSE_GETXATTR] = {read_xattr, sizeof(struct fuse_getxattr_in) + 1, false},
+    [FUSE_LISTXATTR] = {read_xattr, sizeof(struct fuse_getxattr_in), false},
     [FUSE_REMOVEXATTR] = {remove_xattr, 1, true},
     [FUSE_INIT] = {start_session, 16, false},
     [FUSE_OPENDIR] = {open_dir, 0, false},

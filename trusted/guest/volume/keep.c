@@ -9,18 +9,16 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "lib/io.h"
 #include "trusted/guest/volume/server.h"
 
 #define RELEASE_MS 10000 /* for the anchor to hear that the volume is closed */
 
 uint64_t keep_now(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+    return (uint64_t)sh_now_ms();
 }
 
 static bool has_anchor(const struct keeper *k)

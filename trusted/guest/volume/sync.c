@@ -3,23 +3,21 @@
 // used on, and whoever asks for a sync then waits for the next, all of them together.
 #include <errno.h>
 #include <pthread.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "lib/io.h"
 #include "trusted/guest/volume/server.h"
 
 static void tell_event(int fd)
 {
-    uint64_t one = 1;
-    while (write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
-        ;
+    (void)sh_write_all(fd, &(uint64_t){1}, sizeof(uint64_t));
 }
 
 static void take_event(int fd)
 {
-    uint64_t n;
-    while (read(fd, &n, sizeof(n)) < 0 && errno == EINTR)
-        ;
+    (void)sh_read_all(fd, &(uint64_t){0}, sizeof(uint64_t));
 }
 
 static void *flush_always(void *arg)
@@ -48,8 +46,7 @@ int sync_start(struct server *s)
 static void begin_flush(struct server *s)
 {
     int r = s->keeper.watch.lost ? -EIO : volume_sync_begin(s->v);
-    for (size_t i = 0; i < s->next_count; i++)
-        s->current[i] = s->next[i];
+    memcpy(s->current, s->next, s->next_count * sizeof(s->next[0]));
     s->current_count = s->next_count;
     s->next_count = 0;
     if (r == 1) {
