@@ -163,6 +163,7 @@ def main():
     ok(b.proofs and b.proofs[0][1] == a.launch.decode(), "init-data is the launch config, byte by byte")
     ok(b.asked == ["POST /kbs/v0/auth", "POST /kbs/v0/attest", "GET /kbs/v0/resource/repo/key/one"],
        "three requests", b.asked)
+    ok(b.segments == 5, "each flight of the handshake is one segment: hello, keys; then the requests", b.segments)
     b = broker(old=True)
     a = succeeds("0.2.0, when the broker knows no other", b)
     ok(a.log and a.log[0].endswith("protocol 0.2.0"), "and says so", a.log)

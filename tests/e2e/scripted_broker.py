@@ -163,6 +163,7 @@ class Broker:
         self.identity, self.resources, self.how, self.when = identity, resources, how, when
         self.tls, self.old, self.times = tls, old, times
         self.sessions, self.asked, self.problems, self.proofs = {}, [], [], []
+        self.segments = 0  # with data, that came in the connection of the last request
         self.folder = tempfile.TemporaryDirectory()
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=16)
         self.port = self.listener.getsockname()[1]
@@ -237,6 +238,8 @@ class Broker:
             body += more
         if len(body) != length or "host" not in headers or "transfer-encoding" in headers:
             self.problems.append("framing")
+        info = s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 160)
+        self.segments = struct.unpack_from("=I", info, 152)[0]  # tcpi_data_segs_in
         method, path, version = lines[0].split(" ")
         self.asked.append(f"{method} {path}")
         if version != "HTTP/1.1":

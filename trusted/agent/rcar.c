@@ -234,10 +234,11 @@ static int take_token(struct agent *a, const struct agent_response *r, struct ag
 {
     struct agent_json o;
     int rc = agent_body(a, r, &o, e);
-    char *token = rc ? NULL : agent_os_alloc(TOKEN_MAX);
+    size_t room = r->body.size < TOKEN_MAX ? r->body.size : TOKEN_MAX; /* with its quotes */
+    char *token = rc ? NULL : agent_os_alloc(room);
     if (!rc && !token)
         rc = agent_fail(e, -ENOMEM, "no memory for the broker's token", NULL);
-    if (!rc && !token_ok(token, agent_json_member(o, "token", token, TOKEN_MAX)))
+    if (!rc && !token_ok(token, agent_json_member(o, "token", token, room)))
         rc = agent_fail(e, -EPROTO, "the key broker accepted the evidence but gave no token", NULL);
     if (!rc) {
         agent_text_str(&a->token, token);
@@ -247,7 +248,7 @@ static int take_token(struct agent *a, const struct agent_response *r, struct ag
             rc = agent_fail(e, -ENOMEM, "no memory for the broker's token", NULL);
     }
     if (token)
-        agent_wipe(token, TOKEN_MAX);
+        agent_wipe(token, room);
     agent_os_free(token);
     return rc;
 }

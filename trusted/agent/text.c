@@ -9,9 +9,8 @@
 
 void agent_wipe(void *data, size_t size)
 {
-    volatile uint8_t *p = data;
-    while (size--)
-        *p++ = 0;
+    memset(data, 0, size);
+    __asm__ volatile("" : : "r"(data) : "memory"); /* so it is not left out */
 }
 
 static bool grow_text(struct agent_text *t, size_t size)

@@ -14,6 +14,8 @@
 struct agent_tls {
     mbedtls_ssl_context ssl;
     mbedtls_ssl_config config;
+    size_t held; /* bytes of `out` */
+    uint8_t out[1024];
 };
 
 static const int suites[] = {MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
@@ -27,18 +29,42 @@ static int report_failed(struct agent_client *c, long rc)
     return rc == -ETIMEDOUT ? MBEDTLS_ERR_SSL_TIMEOUT : MBEDTLS_ERR_SSL_INTERNAL_ERROR;
 }
 
+/* A flight of the handshake is several records. They go together, before we read: sent one by one,
+ * the second would wait for the peer's acknowledgement of the first, 40 ms (Nagle). */
+static long send_held(struct agent_client *c)
+{
+    struct agent_tls *t = c->tls;
+    for (size_t at = 0; at < t->held;) {
+        long n = agent_os_write(c->stream, t->out + at, t->held - at, c->deadline);
+        if (n < 0)
+            return n;
+        at += (size_t)n;
+    }
+    t->held = 0;
+    return 0;
+}
+
 static int receive_bytes(void *client, unsigned char *out, size_t size)
 {
     struct agent_client *c = client;
-    long n = agent_os_now_ms() >= c->deadline ? -ETIMEDOUT
-                                              : agent_os_read(c->stream, out, size, c->deadline);
+    long n = agent_os_now_ms() >= c->deadline ? -ETIMEDOUT : send_held(c);
+    if (!n)
+        n = agent_os_read(c->stream, out, size, c->deadline);
     return n < 0 ? report_failed(c, n) : (int)n;
 }
 
 static int send_bytes(void *client, const unsigned char *data, size_t size)
 {
     struct agent_client *c = client;
-    long n = agent_os_write(c->stream, data, size, c->deadline);
+    struct agent_tls *t = c->tls;
+    if (size <= sizeof(t->out) - t->held) {
+        memcpy(t->out + t->held, data, size);
+        t->held += size;
+        return (int)size;
+    }
+    long n = send_held(c);
+    if (!n)
+        n = agent_os_write(c->stream, data, size, c->deadline);
     return n < 0 ? report_failed(c, n) : (int)n;
 }
 
