@@ -9,4 +9,8 @@
  * or -errno; a reader that is gone is -EPIPE, not a signal. */
 int sh_send_with_fd(int socket, const void *data, size_t size, int fd);
 
+/* One such message of exactly `size` bytes. *fd: what came along, the caller's, close-on-exec, or
+ * -1. 0 or -errno; -EPROTO: of another size, or its end. */
+int sh_receive_with_fd(int socket, void *data, size_t size, int *fd);
+
 #endif

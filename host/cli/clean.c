@@ -4,6 +4,7 @@
 
 #include "host/cli/cli.h"
 #include "host/cli/instances.h"
+#include "host/run/pool.h"
 
 int cmd_clean(int argc, char **argv)
 {
@@ -47,7 +48,7 @@ int cmd_clean(int argc, char **argv)
         else if (useless)
             printf("%s\n", ids.v[i]);
     }
-    size_t leftovers = sh_instance_clean_leftovers(&store);
+    size_t leftovers = sh_instance_clean_leftovers(&store) + sh_pool_clean(&store);
     if (leftovers)
         printf("%zu leftover%s\n", leftovers, leftovers == 1 ? "" : "s");
     sh_strings_free(&ids);

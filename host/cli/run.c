@@ -95,6 +95,7 @@ int sh_run_options(struct sh_run_options *o)
     struct sh_store store;
     struct sh_prepared p;
     open_stdio();
+    o->from_pool = true;
     if (sh_store_open(&store, &err))
         return sh_error_report(&err);
     int r = sh_prepare_new(&store, o, &p, &err);
@@ -110,6 +111,8 @@ int cmd_run(int argc, char **argv)
     int status = sh_run_options_parse(SH_VERB_run, argc, argv, &o);
     if (status < 0 && o.attach)
         status = sh_cli_usage("run", "run has no -a: it is attached unless -d is given");
+    else if (status < 0 && o.count)
+        status = sh_cli_usage("run", "run has no -n: 'shelter pool' has it");
     else if (status < 0)
         status = sh_run_options(&o);
     sh_run_options_free(&o);

@@ -6,6 +6,7 @@
 #include "host/base/split.h"
 #include "host/cli/cli.h"
 #include "host/cli/foreground.h"
+#include "host/run/pool_keeper.h"
 #include "host/run/ports.h"
 #include "host/run/volumes.h"
 #include "lib/launch.h"
@@ -153,6 +154,14 @@ static int take_option(struct sh_run_options *o, enum sh_run_option option, cons
     case SH_run_require_confinement:
         o->require_confinement = true;
         return 0;
+    case SH_run_count: {
+        uint64_t n;
+        if (sh_parse_number(value, 1, SH_POOL_COUNT_MAX, &n))
+            return sh_fail(err, -EINVAL, "-n %s: write a whole number from 1 to %u", value,
+                           SH_POOL_COUNT_MAX);
+        o->count = (uint32_t)n;
+        return 0;
+    }
     case SH_run_stats:
         o->stats = value;
         return 0;

@@ -60,7 +60,9 @@ int cmd_start(int argc, char **argv)
 {
     struct sh_run_options o;
     int status = sh_run_options_parse(SH_VERB_start, argc, argv, &o);
-    if (status < 0)
+    if (status < 0 && o.count)
+        status = sh_cli_usage("start", "start has no -n: 'shelter pool' has it");
+    else if (status < 0)
         status = start_image(&o);
     sh_run_options_free(&o);
     return status;

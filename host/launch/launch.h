@@ -7,7 +7,7 @@
 // The order of calls for one launch:
 //
 //   sh_backend_find -> prepare -> [write_files] -> [start_network] -> command -> [confine]
-//     -> (the child starts) -> measure -> serve, as often as it asks -> explain, if it dies
+//     -> (the child starts) -> [go] -> measure -> serve, as often as it asks -> explain, if it dies
 //     -> release
 //
 // Nothing here takes locks or keeps state of its own but what `prepare` hangs into the spec;
@@ -72,6 +72,7 @@ struct sh_launch_spec {
     struct sh_egress egress;  /* where its packets may go */
     bool debug;               /* the policy allows it (checked above, and again inside) */
     bool require_confinement; /* a wall around the child that cannot be raised is an error */
+    bool hold;                /* the child waits before the inside runs (`go`) */
     bool tty;                 /* the workload has a terminal, */
     uint16_t rows, columns;   /* of this size at the start: a program may look at once */
     const struct sh_port *ports;
@@ -188,6 +189,12 @@ struct sh_backend {
      * itself. */
     int (*confine)(const struct sh_launch_spec *spec, struct sh_child_walls *walls,
                    struct sh_error *err);
+
+    /* Of a child with spec->hold, which has made all that can be made before the inside runs, and
+     * has sent one byte on the channel: the bytes that it waits for there, with what the spec says
+     * by now of the terminal's size and of published ports on this host's side. NULL: no child of
+     * this back end can wait. */
+    void (*go)(const struct sh_launch_spec *spec, struct sh_buffer *out);
 
     /* The sentence for the user about the child's end, without a newline. */
     void (*explain)(const struct sh_death *death, char *out, size_t size);

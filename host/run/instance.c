@@ -34,7 +34,7 @@ bool sh_instance_name_ok(const char *name)
     return true;
 }
 
-static bool is_id(const char *name)
+bool sh_instance_is_id(const char *name)
 {
     return strlen(name) == SH_INSTANCE_ID_SIZE - 1 &&
            strspn(name, "0123456789abcdef") == SH_INSTANCE_ID_SIZE - 1;
@@ -119,7 +119,7 @@ static int list_folder(int folder_fd, struct sh_strings *ids, struct sh_error *e
     if (!dir)
         return sh_fail_errno(err, -errno, "cannot read the folder of instances");
     for (struct dirent *e; (e = readdir(dir));)
-        if (is_id(e->d_name))
+        if (sh_instance_is_id(e->d_name))
             sh_strings_add(ids, e->d_name);
     return 0;
 }
@@ -180,14 +180,22 @@ int sh_instance_lock(const struct sh_instance *i, int *lock_fd)
     return 0;
 }
 
-/* Fills HALF_MADE<id> and gives it its real name as the last step. */
-static int make_folder(int folder_fd, struct sh_instance_config *config, struct sh_instance *i,
-                       int *lock_fd, struct sh_error *err)
+int sh_instance_new_id(char id[SH_INSTANCE_ID_SIZE], struct sh_error *err)
 {
     uint8_t random[(SH_INSTANCE_ID_SIZE - 1) / 2];
     if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
         return sh_fail_errno(err, -errno, "cannot get random bytes");
-    sh_hex(config->id, random, sizeof(random));
+    sh_hex(id, random, sizeof(random));
+    return 0;
+}
+
+/* Fills HALF_MADE<id> and gives it its real name as the last step. */
+static int make_folder(int folder_fd, struct sh_instance_config *config, struct sh_instance *i,
+                       int *lock_fd, struct sh_error *err)
+{
+    int made = config->id[0] ? 0 : sh_instance_new_id(config->id, err);
+    if (made)
+        return made;
     config->created = (int64_t)time(NULL);
     char half[sizeof(HALF_MADE) + SH_INSTANCE_ID_SIZE];
     snprintf(half, sizeof(half), HALF_MADE "%s", config->id);

@@ -88,8 +88,15 @@ struct sh_instance {
 };
 void sh_instance_close(struct sh_instance *instance);
 
-/* Makes the folder with config.json in it, gives it an id, and a name where config->name is NULL;
- * returns with its `lock` held in *lock_fd. -EEXIST when the name is taken. */
+/* Random. */
+int sh_instance_new_id(char id[SH_INSTANCE_ID_SIZE], struct sh_error *err);
+
+/* Is it the form of an id? */
+bool sh_instance_is_id(const char *text);
+
+/* Makes the folder with config.json in it, gives it an id where it has none, and a name where
+ * config->name is NULL; returns with its `lock` held in *lock_fd. -EEXIST when the name is taken.
+ */
 int sh_instance_create(struct sh_store *store, struct sh_instance_config *config,
                        struct sh_instance *instance, int *lock_fd, struct sh_error *err);
 

@@ -9,11 +9,13 @@
 #include <cjson/cJSON.h>
 #include <shelter/boot.h>
 
+#include "host/base/descriptor.h"
 #include "host/base/utf8.h"
 #include "host/image/settings.h"
 #include "host/run/allowed.h"
 #include "host/run/broker_address.h"
 #include "host/run/copy_in.h"
+#include "host/run/pool.h"
 #include "host/run/ports.h"
 #include "host/run/volumes.h"
 #include "host/run/relay.h"
@@ -101,7 +103,8 @@ static int describe_instance(const struct sh_run_options *o, struct sh_instance_
                                                         .target = sh_strdup(from->target),
                                                         .read_only = from->read_only};
     }
-    return sh_ports_check(c->ports, c->port_count, err);
+    /* One of a pool gets its ports when it is taken. */
+    return o->count ? 0 : sh_ports_check(c->ports, c->port_count, err);
 }
 
 /* -v. What the image names no place for can still be copied in, as it is now, and only read. */
@@ -309,17 +312,16 @@ static int describe_all(struct sh_prepared *p, const struct sh_run_options *o,
 }
 
 /* Everything that can fail for want of something on this host fails before there is an instance. */
-static int make_instance(struct sh_prepared *p, const struct sh_run_options *o,
-                         struct sh_error *err)
+static int prepare_spec(struct sh_prepared *p, const struct sh_run_options *o,
+                        struct sh_instance_config *c, struct sh_buffer *launch,
+                        struct sh_error *err)
 {
     const struct sh_backend *backend;
-    struct sh_instance_config c = {0};
-    struct sh_buffer launch = {0};
     int r = sh_backend_find(o->tee ? o->tee : "auto", p->image.dir_fd, &backend, err);
     if (!r)
-        r = describe_all(p, o, backend, &c, &launch, err);
+        r = describe_all(p, o, backend, c, launch, err);
     if (!r)
-        r = describe_spec(p, backend, &c, err);
+        r = describe_spec(p, backend, c, err);
     if (!r) {
         p->spec.publish_all = o->publish_all;
         /* An enclave's sockets are made there; a machine has a loopback of its own. */
@@ -329,8 +331,17 @@ static int make_instance(struct sh_prepared *p, const struct sh_run_options *o,
         p->spec.trace_file = o->trace_file ? o->trace_file : o->trace ? "" : NULL;
         r = backend->prepare(&p->spec, err);
     }
-    if (!r)
-        r = make_outputs(p, o, err);
+    return r ? r : make_outputs(p, o, err);
+}
+
+static int make_instance(struct sh_prepared *p, const struct sh_run_options *o,
+                         struct sh_error *err)
+{
+    struct sh_instance_config c = {0};
+    struct sh_buffer launch = {0};
+    int r = prepare_spec(p, o, &c, &launch, err);
+    if (!r && o->from_pool)
+        p->pool_fd = sh_pool_claim(p->store, &p->spec, c.id);
     if (!r) {
         r = sh_instance_create(p->store, &c, &p->instance, &p->lock_fd, err);
         p->instance_open = !r;
@@ -347,17 +358,49 @@ static int make_instance(struct sh_prepared *p, const struct sh_run_options *o,
 int sh_prepare_new(struct sh_store *store, const struct sh_run_options *o, struct sh_prepared *p,
                    struct sh_error *err)
 {
-    *p = (struct sh_prepared){.store = store, .lock_fd = -1, .is_new = true};
+    *p = (struct sh_prepared){.store = store, .lock_fd = -1, .pool_fd = -1, .is_new = true};
     int r = sh_image_open(store, o->image, &p->image, err);
     p->image_open = !r;
     return r ? r : make_instance(p, o, err);
+}
+
+int sh_prepare_pool(struct sh_store *store, const struct sh_run_options *o, struct sh_prepared *p,
+                    struct sh_buffer *launch, struct sh_error *err)
+{
+    *p = (struct sh_prepared){
+        .store = store, .lock_fd = -1, .pool_fd = -1, .instance.dir_fd = -1, .is_new = true};
+    int r = sh_image_open(store, o->image, &p->image, err);
+    p->image_open = !r;
+    p->instance_open = true; /* its config */
+    return r ? r : prepare_spec(p, o, &p->instance.config, launch, err);
+}
+
+int sh_prepared_adopt(struct sh_prepared *p, const char *id, int lock_fd, uint16_t rows,
+                      uint16_t columns, struct sh_error *err)
+{
+    struct sh_instance made;
+    p->lock_fd = lock_fd;
+    int r = sh_instance_open_id(p->store, id, &made, err);
+    if (r)
+        return r;
+    sh_instance_close(&p->instance);
+    p->instance = made;
+    p->instance_open = true;
+    const struct sh_instance_config *c = &p->instance.config;
+    free(p->inner_ports);
+    p->spec.ports = p->inner_ports = sh_alloc((c->port_count + 1) * sizeof(*p->inner_ports));
+    p->spec.rows = rows;
+    p->spec.columns = columns;
+    free(p->instance_path);
+    name_instance(p);
+    return sh_relay_inner(c->ports, c->port_count, p->inner_ports, &p->spec.port_count, err);
 }
 
 int sh_prepare_again(struct sh_store *store, struct sh_instance *instance, struct sh_prepared *p,
                      struct sh_error *err)
 {
     *p = (struct sh_prepared){
-        .store = store, .lock_fd = -1, .instance = *instance, .instance_open = true};
+        .store = store, .lock_fd = -1, .pool_fd = -1, .instance = *instance, .instance_open = true};
     *instance = (struct sh_instance){.dir_fd = -1};
     const struct sh_instance_config *c = &p->instance.config;
     const struct sh_backend *backend;
@@ -386,7 +429,7 @@ static int save_starting(struct sh_prepared *p, struct sh_error *err)
     return r ? sh_fail_errno(err, r, "cannot write the instance's state") : 0;
 }
 
-static struct sh_launch_plan plan_of(struct sh_prepared *p)
+struct sh_launch_plan sh_prepared_plan(struct sh_prepared *p)
 {
     return (struct sh_launch_plan){.store = p->store,
                                    .instance = &p->instance,
@@ -396,13 +439,28 @@ static struct sh_launch_plan plan_of(struct sh_prepared *p)
                                    .discard_failed = p->is_new};
 }
 
+/* Hands the instance to the one of a pool that was taken for it. */
+static int give_to_pool(struct sh_prepared *p, bool attach, bool input)
+{
+    const struct sh_pool_take take = {attach, input, p->spec.rows, p->spec.columns};
+    int r = p->pool_fd < 0 ? -ENOENT : sh_send_with_fd(p->pool_fd, &take, sizeof(take), p->lock_fd);
+    if (r)
+        return r;
+    close(p->lock_fd);
+    p->lock_fd = -1;
+    return sh_take_fd(&p->pool_fd);
+}
+
 int sh_prepared_start(struct sh_prepared *p, bool attach, bool input, int *client_fd,
                       struct sh_error *err)
 {
-    struct sh_launch_plan plan = plan_of(p);
+    struct sh_launch_plan plan = sh_prepared_plan(p);
     int r = save_starting(p, err);
     if (r)
         return r;
+    *client_fd = give_to_pool(p, attach, input);
+    if (*client_fd >= 0)
+        return 0;
     r = sh_supervisor_start(&plan, attach, input, client_fd, err);
     p->lock_fd = plan.lock_fd;
     return r;
@@ -410,7 +468,7 @@ int sh_prepared_start(struct sh_prepared *p, bool attach, bool input, int *clien
 
 int sh_prepared_become(struct sh_prepared *p, int first_fd, bool attach, bool input)
 {
-    struct sh_launch_plan plan = plan_of(p);
+    struct sh_launch_plan plan = sh_prepared_plan(p);
     struct sh_error err = {0};
     if (save_starting(p, &err))
         return sh_error_report(&err);
@@ -435,6 +493,8 @@ void sh_prepared_free(struct sh_prepared *p)
         if (p->spec.output_fds[i] > 2)
             close(p->spec.output_fds[i]);
     }
+    if (p->pool_fd >= 0)
+        close(p->pool_fd);
     free(p->inner_ports);
     free(p->instance_path);
     free(p->stats_file);

@@ -14,6 +14,7 @@ struct sh_prepared {
     bool image_open, instance_open;
     int lock_fd;
     bool is_new;
+    int pool_fd; /* of one that was taken from a pool; -1: none */
     struct sh_launch_spec spec;
     struct sh_port *inner_ports; /* what the spec publishes (host/run/relay.h); owned */
     char *instance_path, *stats_file, *trace_file; /* what the spec's strings point to; owned */
@@ -23,6 +24,19 @@ struct sh_prepared {
  * error leaves nothing behind. */
 int sh_prepare_new(struct sh_store *store, const struct sh_run_options *options,
                    struct sh_prepared *p, struct sh_error *err);
+
+/* The same up to where the instance would be made: its config without an id, and the launch config.
+ */
+int sh_prepare_pool(struct sh_store *store, const struct sh_run_options *options,
+                    struct sh_prepared *p, struct sh_buffer *launch, struct sh_error *err);
+
+/* What was prepared so, in one of a pool: the instance `id` was made meanwhile, and `lock_fd` is
+ * its lock, owned from now on. */
+int sh_prepared_adopt(struct sh_prepared *p, const char *id, int lock_fd, uint16_t rows,
+                      uint16_t columns, struct sh_error *err);
+
+/* What a supervisor of it needs. */
+struct sh_launch_plan sh_prepared_plan(struct sh_prepared *p);
 
 /* Takes a stopped instance (p->instance becomes its owner). */
 int sh_prepare_again(struct sh_store *store, struct sh_instance *instance, struct sh_prepared *p,

@@ -31,6 +31,7 @@ struct sh_run_options {
     struct sh_strings volumes; /* NAME=FILE, absolute */
     uint64_t memory;           /* 0: not given */
     uint32_t cpus;             /* 0: not given */
+    uint32_t count;            /* of pool alone: -n; 0: not given */
     enum sh_qemu_boot boot;
     const char *firmware; /* NULL: the TEE's default */
     const char *stats;    /* --stats FILE */
@@ -38,6 +39,7 @@ struct sh_run_options {
     const char *trace_file; /* NULL: the workload's stderr */
     enum sh_tty_choice tty;
     bool detach, remove, debug, attach, require_confinement;
+    bool from_pool;    /* one that waits in a pool may be taken (host/run/pool.h) */
     bool read_only;    /* nobody writes to the image's root */
     bool pod_loopback; /* the network namespace is the workload's pod's, and so is its loopback */
 };

@@ -28,7 +28,7 @@
 #define CGROUP_SPARE (1ull << 30) /* bytes beyond the workload's memory: QEMU's, the loader's */
 #define CGROUP_THREADS 32768u     /* an enclave's thread is one of the loader's */
 
-struct supervisor {
+static struct supervisor {
     struct sh_launch_plan *plan;
     struct sh_child child; /* QEMU, or the enclave loader */
     struct sh_cgroup cgroup;
@@ -43,7 +43,7 @@ struct supervisor {
     struct sup_clients clients;
     struct sup_requests requests;
     struct sup_guest guest;
-};
+} self;
 
 /* --- the child --- */
 
@@ -431,8 +431,13 @@ static int start_child(struct supervisor *s, struct sh_error *err)
     close(spec->channel_fd);
     if (spec->service_fd >= 0)
         close(spec->service_fd);
-    if (r)
-        return r;
+    return r;
+}
+
+/* It runs, for the instance. */
+static int record_child(struct supervisor *s, struct sh_error *err)
+{
+    const struct sh_launch_spec *spec = s->plan->spec;
     const struct sh_instance_config *c = &s->plan->instance->config;
     s->relay = sh_relay_start(c->ports, c->port_count, spec->ports, spec->port_count);
     s->boot_by = sh_now_ms() + BOOT_LIMIT_MS;
@@ -440,27 +445,33 @@ static int start_child(struct supervisor *s, struct sh_error *err)
     s->life.state.supervisor_pid = getpid();
     s->life.state.child_pid = s->guest.child = s->child.pid;
     /* The child loads the same files meanwhile, and asks about them much later. */
-    r = spec->backend->measure(spec, &s->life.state.measurement, err);
+    int r = spec->backend->measure(s->plan->spec, &s->life.state.measurement, err);
     if (!r && (r = sh_instance_save_state(s->plan->instance->dir_fd, &s->life.state)))
         sh_fail_errno(err, r, "cannot write the instance's state");
     return r;
 }
 
-int sh_supervisor_become(struct sh_launch_plan *plan, int first_fd, bool attach, bool input)
+/* The calling process from now on; `keep`: what stays open beside what the plan names. */
+static void become_supervisor(struct sh_launch_plan *plan, const int keep[2])
 {
-    static struct supervisor s;
-    struct sh_error err = {0};
-    s = (struct supervisor){.plan = plan, .service_fd = -1, .life.instance = plan->instance};
-    s.child.pid_fd = s.child.stderr_fd = -1;
-    sup_clients_init(&s.clients);
-    s.requests.clients = &s.clients;
-    s.requests.debuggable = plan->spec->backend->debuggable;
-    sup_guest_init(&s.guest, &s.life, &s.clients, &s.requests);
+    struct supervisor *s = &self;
+    *s = (struct supervisor){.plan = plan, .service_fd = -1, .life.instance = plan->instance};
+    s->child.pid_fd = s->child.stderr_fd = -1;
+    sup_clients_init(&s->clients);
+    s->requests.clients = &s->clients;
+    s->requests.debuggable = plan->spec->backend->debuggable;
+    sup_guest_init(&s->guest, &s->life, &s->clients, &s->requests);
 
-    const int keep[] = {
-        plan->lock_fd, plan->image_fd,     plan->instance->dir_fd,    plan->store->dir_fd,
-        first_fd,      plan->spec->tap_fd, plan->spec->output_fds[0], plan->spec->output_fds[1]};
-    close_others(keep, sizeof(keep) / sizeof(*keep));
+    const int all[] = {plan->lock_fd,
+                       plan->image_fd,
+                       plan->instance->dir_fd,
+                       plan->store->dir_fd,
+                       keep[0],
+                       keep[1],
+                       plan->spec->tap_fd,
+                       plan->spec->output_fds[0],
+                       plan->spec->output_fds[1]};
+    close_others(all, sizeof(all) / sizeof(*all));
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     for (int fd = 0; fd <= 2; fd++)
         dup2(null, fd);
@@ -472,20 +483,94 @@ int sh_supervisor_become(struct sh_launch_plan *plan, int first_fd, bool attach,
     umask(077);
     (void)!chdir("/");
     prctl(PR_SET_NAME, "shelter-superv");
-    fcntl(first_fd, F_SETFL, O_NONBLOCK);
+}
 
-    sh_log_open(&s.life.log, plan->instance->dir_fd);
-    struct sup_client *first = sup_clients_add(&s.clients, first_fd);
+/* The whole life of the instance, whose folder is there now; its child may be, too. */
+static int serve_instance(int first_fd, bool attach, bool input)
+{
+    struct supervisor *s = &self;
+    struct sh_error err = {0};
+    const struct sh_launch_plan *plan = s->plan;
+    fcntl(first_fd, F_SETFL, O_NONBLOCK);
+    sh_log_open(&s->life.log, plan->instance->dir_fd);
+    struct sup_client *first = sup_clients_add(&s->clients, first_fd);
     first->first = true;
     first->waits = !attach;
     if (attach)
         sup_client_attach(first, 0, input);
-    s.clients.listen_fd = sh_control_listen(plan->instance->dir_fd, &err);
-    if (s.clients.listen_fd < 0 || start_child(&s, &err))
-        sup_life_error(&s.life, err.status ? err.status : SH_EXIT_FAILURE, "%s", err.text);
-    serve_events(&s);
-    sh_cgroup_remove(&s.cgroup); /* nobody waits any more */
-    return s.life.state.exit_code;
+    s->clients.listen_fd = sh_control_listen(plan->instance->dir_fd, &err);
+    if (s->clients.listen_fd < 0 || (!s->child.pid && start_child(s, &err)) ||
+        record_child(s, &err))
+        sup_life_error(&s->life, err.status ? err.status : SH_EXIT_FAILURE, "%s", err.text);
+    serve_events(s);
+    sh_cgroup_remove(&s->cgroup); /* nobody waits any more */
+    return s->life.state.exit_code;
+}
+
+int sh_supervisor_become(struct sh_launch_plan *plan, int first_fd, bool attach, bool input)
+{
+    const int keep[2] = {first_fd, -1};
+    become_supervisor(plan, keep);
+    return serve_instance(first_fd, attach, input);
+}
+
+/* --- a child that waits --- */
+
+int sh_supervisor_hold(struct sh_launch_plan *plan, const int keep[2], struct sh_error *err)
+{
+    struct supervisor *s = &self;
+    uint8_t held;
+    become_supervisor(plan, keep);
+    int r = start_child(s, err);
+    if (r)
+        return r;
+    if (sh_supervisor_wait(s->guest.fd, keep[0]) == s->guest.fd && read(s->guest.fd, &held, 1) == 1)
+        return 0;
+    if (!s->child_ended)
+        stop_child(s);
+    return sh_fail(err, -ECHILD, "%s",
+                   s->life.state.error[0] ? s->life.state.error : "the pool was ended");
+}
+
+int sh_supervisor_wait(int fd, int pool_fd)
+{
+    struct supervisor *s = &self;
+    sigset_t none;
+    sigemptyset(&none);
+    while (!s->child_ended && !s->life.ended && !terminate) {
+        struct pollfd p[] = {{.fd = fd, .events = POLLIN},
+                             {.fd = pool_fd},
+                             {.fd = s->child.pid_fd, .events = POLLIN},
+                             {.fd = s->child.stderr_fd, .events = POLLIN}};
+        if (ppoll(p, sizeof(p) / sizeof(*p), NULL, &none) < 0)
+            continue;
+        if (p[3].revents)
+            child_words_readable(s);
+        if (p[1].revents)
+            return -1;
+        if (p[0].revents)
+            return fd;
+        if (p[2].revents)
+            child_gone(s);
+    }
+    return -1;
+}
+
+void sh_supervisor_drop(void)
+{
+    stop_child(&self);
+    sh_cgroup_remove(&self.cgroup);
+}
+
+int sh_supervisor_release(int first_fd, bool attach, bool input)
+{
+    struct supervisor *s = &self;
+    struct sh_buffer words = {0};
+    s->plan->spec->backend->go(s->plan->spec, &words);
+    /* A few hundred bytes, for a socket that nothing was written to: it takes them. */
+    (void)sh_write_all(s->guest.fd, words.data, words.size);
+    sh_buffer_free(&words);
+    return serve_instance(first_fd, attach, input);
 }
 
 int sh_supervisor_start(struct sh_launch_plan *plan, bool attach, bool input, int *client_fd,

@@ -29,4 +29,16 @@ int sh_supervisor_start(struct sh_launch_plan *plan, bool attach, bool input, in
  * then all other descriptors are closed and stdio is /dev/null. */
 int sh_supervisor_become(struct sh_launch_plan *plan, int first_fd, bool attach, bool input);
 
+/* For an instance that is not there yet (host/run/pool.h): the calling process becomes its
+ * supervisor, with its id alone in plan->instance, and starts a child that waits (spec->hold).
+ * `keep` stays open; keep[0] tells of the pool's end by POLLERR. 0 once the child waits, or -errno.
+ */
+int sh_supervisor_hold(struct sh_launch_plan *plan, const int keep[2], struct sh_error *err);
+/* Until `fd` is readable (then fd), or pool or child ended, or somebody ends us (-1). */
+int sh_supervisor_wait(int fd, int pool_fd);
+/* Ends the child that waits. */
+void sh_supervisor_drop(void);
+/* The instance is there, in the same plan: the child goes on, and the rest is as in become. */
+int sh_supervisor_release(int first_fd, bool attach, bool input);
+
 #endif

@@ -22,7 +22,7 @@ while read -r verb; do
     options=$(_shelter_options "$verb" | tr ' ' '\n' | grep -vx -- --help | sort -u)
     # Only lines of the option list: two blanks, then the option.
     shown=$("$SHELTER" "${v[@]}" --help | sed -nE 's/^ {2,6}(-[^ ,]*(, --[^ =[]*)?).*/\1/p' | words)
-    [ "$verb" = start ] && shown=$(printf '%s\n' "$shown" "$("$SHELTER" run --help | sed -nE 's/^ {2,6}(-[^ ,]*(, --[^ =[]*)?).*/\1/p' | words)" | sort -u)
+    [ "$verb" = start ] || [ "$verb" = pool ] && shown=$(printf '%s\n' "$shown" "$("$SHELTER" run --help | sed -nE 's/^ {2,6}(-[^ ,]*(, --[^ =[]*)?).*/\1/p' | words)" | sort -u)
     [ "$options" = "$shown" ] || lost+=" help of $verb: $(diff <(echo "$options") <(echo "$shown") | tr '\n' ' ')"
     page=$(pages "$verb" | words)
     for o in $options; do

@@ -15,6 +15,7 @@
 #include "host/store/signature.h"
 #include "host/launch/check.h"
 #include "host/sgx/driver.h"
+#include "host/sgx/hold.h"
 
 /* The loader; owned by the caller. */
 static char *find_loader(struct sh_error *err)
@@ -52,6 +53,12 @@ static void add_ports(const struct sh_launch_spec *spec, struct sh_strings *argv
                         p->host_address[0] ? ":" : "", p->host_port, p->guest_port,
                         p->udp ? "/udp" : "");
     }
+}
+
+static void add_terminal(const struct sh_launch_spec *spec, struct sh_strings *argv)
+{
+    if (spec->tty)
+        sh_strings_addf(argv, "--tty=%ux%u", spec->rows, spec->columns);
 }
 
 /* The loader's. */
@@ -93,8 +100,9 @@ static int command(const struct sh_launch_spec *spec, struct sh_strings *argv, s
         sh_strings_add(argv, "--debug");
     if (spec->require_confinement)
         sh_strings_add(argv, "--require-confinement");
-    if (spec->tty)
-        sh_strings_addf(argv, "--tty=%ux%u", spec->rows, spec->columns);
+    if (spec->hold)
+        sh_strings_add(argv, "--hold");
+    add_terminal(spec, argv);
     if (spec->stats_file)
         sh_strings_addf(argv, "--stats=%s", spec->stats_file);
     if (spec->trace_file)
@@ -103,6 +111,21 @@ static int command(const struct sh_launch_spec *spec, struct sh_strings *argv, s
     sh_strings_addf(argv, "%s/root.img", image);
     sh_strings_addf(argv, "%s/manifest", image);
     return 0;
+}
+
+static void go(const struct sh_launch_spec *spec, struct sh_buffer *out)
+{
+    struct sh_strings words = {0};
+    struct sh_buffer text = {0};
+    add_ports(spec, &words);
+    add_terminal(spec, &words);
+    for (size_t i = 0; i < words.count; i++)
+        sh_buffer_add(&text, words.v[i], strlen(words.v[i]) + 1);
+    uint32_t size = (uint32_t)text.size;
+    sh_buffer_add(out, &size, sizeof(size));
+    sh_buffer_add(out, text.data, text.size);
+    sh_strings_free(&words);
+    sh_buffer_free(&text);
 }
 
 static int probe_driver(const struct sgx_driver *driver, struct sh_error *err)
@@ -240,7 +263,7 @@ static const struct sh_reference_kind kinds[] = {{.name = NULL}};
 
 #define FUNCTIONS                                                                                  \
     .check_image = check_image, .prepare = prepare, .command = command,                            \
-    .measure = sh_enclave_measure, .explain = sh_enclave_explain, .release = release,              \
+    .measure = sh_enclave_measure, .explain = sh_enclave_explain, .release = release, .go = go,    \
     .copies = true, .predict = sh_enclave_predict, .kinds = kinds, .kind_count = 1
 
 const struct sh_backend sh_enclave_sgx = {

@@ -250,7 +250,7 @@ int loader_build(struct loader_thread *first, struct sh_error *err)
         .sites_size = sites.size,
         .rings = loader_rings_open(),
     };
-    s->uses = loader_uses_open(&s->known_count);
+    s->uses = loader_uses_open();
     for (unsigned i = 0; i < SH_DATA_MAX; i++) {
         s->data[i].at = (uint64_t)data[i].data;
         s->data[i].size = data[i].size;
@@ -263,5 +263,7 @@ int loader_build(struct loader_thread *first, struct sh_error *err)
 
 void loader_build_end(struct loader_thread *first)
 {
-    ((struct sh_start *)first->slot->a)->tsc_hz = loader_clock_hz(first->slot);
+    struct sh_start *s = (struct sh_start *)first->slot->a;
+    s->known_count = loader_uses_show();
+    s->tsc_hz = loader_clock_hz(first->slot);
 }

@@ -58,6 +58,7 @@ struct loader_options {
     int channel;                         /* -1: the enclave's streams are ours */
     bool tty;
     uint16_t rows, columns; /* its size at the start */
+    bool hold;              /* waits before the first entry for whoever takes it (hold.c) */
     bool network;           /* published ports, connections out */
     struct sh_egress egress;
     struct sh_port *ports; /* published */
@@ -135,6 +136,8 @@ extern struct loader loader;
 /* Fills loader.options, which keeps argv's strings. What it does not understand ends the process
  * with one line on stderr. First of all. */
 void loader_parse(int argc, char **argv);
+/* --tty and --publish anew, before the first entry: as loader_parse, no plain arguments. */
+void loader_parse_more(int argc, char **argv);
 
 /* --- outside.c: processes beside the enclave's, outside its walls --- */
 struct loader_outside {
@@ -180,6 +183,8 @@ int64_t loader_help(enum loader_help kind, const void *data, size_t size, void *
 /* Takes the published ports, so that nobody else does, and forks; nothing without --network. 0, or
  * -errno: what forbade a port, or -EIO (the process is gone). Before there are threads. */
 int loader_network_open(struct sh_error *err);
+/* With --hold: takes the ports of loader.options now. 0, or -errno as loader_network_open. */
+int loader_network_publish(struct sh_error *err);
 /* A socket for TCP or UDP, not blocking, owned by the caller until loader_socket_close; or -errno:
  * -EAFNOSUPPORT, -EMFILE, and those below. */
 int loader_socket(int family, int type);
@@ -275,7 +280,10 @@ void loader_forget_root(void); /* gives back what is mapped of root.img; it come
 
 /* --- uses.c --- */
 /* Address of the list that the enclave reads and writes, or 0. Before the walls. */
-uint64_t loader_uses_open(uint64_t *known_count);
+uint64_t loader_uses_open(void);
+/* What earlier runs used is put into it: how many, 0 where nothing is known. Before the first
+ * entry, once. */
+uint64_t loader_uses_show(void);
 void loader_uses_save(void); /* at the end */
 
 /* --- stats.c --- */
@@ -382,6 +390,12 @@ int loader_serve_exit(struct loader_thread *t, uint64_t out, struct sgx_enclave_
 /* --- call.c --- */
 /* The loader's own hook: serves the call in the thread's slot. */
 void loader_serve_call(struct loader_thread *t);
+
+/* --- hold.c --- */
+/* With --hold: says on the channel that the enclave is made, and waits until somebody takes it. The
+ * enclave was never entered: nothing is in it but what was measured. 0, or -errno of
+ * loader_network_publish. Nobody takes it any more: it ends the process. */
+int loader_hold(struct sh_error *err);
 
 /* --- start.c --- */
 /* The whole run; never returns. argv and the hooks must last. */

@@ -28,10 +28,11 @@
 
 #define SOCKET (LOADER_SEND + 1)
 #define CLOSE (LOADER_SEND + 2)
+#define PUBLISH (LOADER_SEND + 3)
 
 struct question {
-    uint32_t kind;   /* enum loader_socket_question, SOCKET or CLOSE */
-    uint32_t number; /* of the socket; SOCKET: family */
+    uint32_t kind;   /* enum loader_socket_question, or one of those above */
+    uint32_t number; /* of the socket; SOCKET: family; PUBLISH: of the port in loader.options */
     int32_t value;   /* SOCKET: type, LISTEN: backlog */
     uint32_t address_size;
     uint8_t address[ADDRESS_MAX];
@@ -67,17 +68,32 @@ struct publication {
     unsigned port;
 };
 
+static int publish_port(unsigned i)
+{
+    const struct sh_port *p = &loader.options.ports[i];
+    held[i] = socket(AF_INET, (p->udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
+    return held[i] < 0 ? -errno
+                       : bind_outside(held[i], AF_INET, p->host_address, htons(p->host_port));
+}
+
 static struct publication publish_ports(void)
 {
     for (unsigned i = 0; i < loader.options.port_count; i++) {
-        const struct sh_port *p = &loader.options.ports[i];
-        held[i] = socket(AF_INET, (p->udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
-        int r = held[i] < 0 ? -errno
-                            : bind_outside(held[i], AF_INET, p->host_address, htons(p->host_port));
+        int r = publish_port(i);
         if (r)
-            return (struct publication){r, p->host_port};
+            return (struct publication){r, loader.options.ports[i].host_port};
     }
     return (struct publication){0};
+}
+
+/* One that was not known when this process began; another number on the host's side alone. */
+static int64_t publish_later(const struct question *q, const void *data, size_t size)
+{
+    struct loader_options *o = &loader.options;
+    if (!o->hold || size != sizeof(*o->ports) || q->number >= o->port_count || held[q->number] >= 0)
+        return -EINVAL;
+    memcpy(&o->ports[q->number], data, size);
+    return publish_port(q->number);
 }
 
 /* SH_NET_HOST, in either family's form? */
@@ -243,8 +259,11 @@ static bool serve_one(int fd)
             sockets[q.number] = 0;
         return true;
     }
-    int64_t r = q.kind == SOCKET ? make_socket(&q, &made)
-                                 : do_action(&q, message + sizeof(q), (size_t)n - sizeof(q));
+    const uint8_t *data = message + sizeof(q);
+    size_t size = (size_t)n - sizeof(q);
+    int64_t r = q.kind == SOCKET    ? make_socket(&q, &made)
+                : q.kind == PUBLISH ? publish_later(&q, data, size)
+                                    : do_action(&q, data, size);
     return !sh_send_with_fd(fd, &r, sizeof(r), made);
 }
 
@@ -259,7 +278,8 @@ static _Noreturn void serve_questions(int fd)
     for (unsigned i = 0; i < loader.options.port_count; i++)
         root_ports |= loader.options.ports[i].host_port < IPPORT_RESERVED;
     loader_outside_begin("shelter-network", fd);
-    done = publish_ports();
+    memset(held, -1, sizeof(held));
+    done = loader.options.hold ? (struct publication){0} : publish_ports();
     (void)!chdir("/"); /* the root of both becomes empty when the walls are up */
     (void)sh_wall_user(id, id, root_ports);
     prctl(PR_SET_DUMPABLE, 0);
@@ -297,6 +317,19 @@ static int64_t ask_process(struct question *q, const void *data, size_t size, in
 {
     const struct iovec question[] = {{q, sizeof(*q)}, {(void *)data, size}};
     return network.fd < 0 ? -ENETUNREACH : loader_outside_ask(&network, question, NULL, 0, made);
+}
+
+int loader_network_publish(struct sh_error *err)
+{
+    const struct loader_options *o = &loader.options;
+    int none;
+    for (unsigned i = 0; i < o->port_count; i++) {
+        struct question q = {.kind = PUBLISH, .number = i};
+        int64_t r = ask_process(&q, &o->ports[i], sizeof(o->ports[i]), &none);
+        if (r)
+            return sh_fail_errno(err, (int)r, "cannot publish port %u", o->ports[i].host_port);
+    }
+    return 0;
 }
 
 int loader_socket(int family, int type)

@@ -163,6 +163,7 @@ static const struct row table[] = {
     {"share", "N:ro|rw:FOLDER", take_share, NULL},
     {"resolver", "IP:PORT", take_resolver, NULL},
     {"tty", "[=ROWSxCOLUMNS]", take_tty, NULL},
+    {"hold", NULL, take_flag, TO(hold)},
     {"trace", "[=FILE]", take_trace, NULL},
     {"stats", "[=FILE]", take_stats, NULL},
     {"require-confinement", NULL, take_flag, TO(require_confinement)},
@@ -187,10 +188,11 @@ static _Noreturn void fail_usage(void)
     _exit(SH_EXIT_FAILURE);
 }
 
-void loader_parse(int argc, char **argv)
+/* Where the plain arguments begin. `more`: of an enclave that is made already. */
+static int parse_options(int argc, char **argv, bool more)
 {
-    struct loader_options *o = &loader.options;
     struct option options[COUNT + 1] = {{0}};
+    optind = 0;
     for (size_t i = 0; i < COUNT; i++)
         options[i] = (struct option){table[i].name,
                                      !table[i].value       ? no_argument
@@ -199,17 +201,31 @@ void loader_parse(int argc, char **argv)
                                      NULL, (int)i + 256};
     for (int c; (c = getopt_long(argc, argv, "+", options, NULL)) != -1;) {
         const struct row *row = c < 256 ? NULL : &table[c - 256];
-        if (row && row->take(row, optarg))
+        bool known = row && (!more || row->take == take_tty || row->take == take_port);
+        if (known && row->take(row, optarg))
             continue;
-        if (!row)
+        if (!known)
             fail_usage();
         fprintf(stderr, "sgx-loader: --%s %s: write %s\n", row->name, optarg, row->value);
         _exit(SH_EXIT_FAILURE);
     }
-    if (argc - optind != 3 || !o->signature)
+    return optind;
+}
+
+void loader_parse_more(int argc, char **argv)
+{
+    loader.options.port_count = 0;
+    (void)parse_options(argc, argv, true);
+}
+
+void loader_parse(int argc, char **argv)
+{
+    struct loader_options *o = &loader.options;
+    int at = parse_options(argc, argv, false);
+    if (argc - at != 3 || !o->signature || (o->hold && o->channel < 0))
         fail_usage();
     loader.number = (unsigned)getpid();
-    o->enclave = argv[optind];
-    o->root = argv[optind + 1];
-    o->manifest = argv[optind + 2];
+    o->enclave = argv[at];
+    o->root = argv[at + 1];
+    o->manifest = argv[at + 2];
 }

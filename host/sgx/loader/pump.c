@@ -442,7 +442,6 @@ int loader_pump_open(struct sh_error *err)
     if (pump.event < 0)
         return pump.event;
     control_open(take_answer);
-    pump.window = loader.options.rows | (uint32_t)loader.options.columns << 16;
     int r = open_pipes(session_new(0));
     return r ? sh_fail_errno(err, r, "cannot open the workload's streams") : 0;
 }
@@ -450,6 +449,7 @@ int loader_pump_open(struct sh_error *err)
 void loader_pump_start(void)
 {
     pthread_t id;
+    pump.window = loader.options.rows | (uint32_t)loader.options.columns << 16;
     sh_frame_put_u32(channel_lock(), SH_FRAME_HELLO, 0, 0, SH_CHANNEL_VERSION);
     channel_unlock();
     grant_input(&pump.sessions[0]);

@@ -60,6 +60,12 @@ void loader_main(int argc, char **argv, const struct loader_hooks *hooks)
         (void)sh_wall_shadow_stack();
     if (!r)
         r = loader_confine(&err);
+    if (loader.options.hold && r) {
+        sh_error_report(&err); /* nobody reads frames yet */
+        _exit(SH_EXIT_FAILURE);
+    }
+    if (loader.options.hold)
+        r = loader_hold(&err);
     if (channel)
         loader_pump_start();
     if (!r)

@@ -16,7 +16,7 @@ static int file = -1;
 static struct sh_uses *uses;
 static uint64_t stored[SH_USES_MAX + 1]; /* as in the file */
 
-uint64_t loader_uses_open(uint64_t *known_count)
+uint64_t loader_uses_open(void)
 {
     const char *path = loader.options.uses;
     if (!path || (file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0)
@@ -25,13 +25,19 @@ uint64_t loader_uses_open(uint64_t *known_count)
     if (p == MAP_FAILED)
         return 0;
     uses = p;
-    ssize_t n = read(file, stored, sizeof(stored));
+    return (uint64_t)uses;
+}
+
+uint64_t loader_uses_show(void)
+{
+    ssize_t n = uses ? read(file, stored, sizeof(stored)) : 0;
     uint64_t most = n > 0 ? (uint64_t)n / sizeof(*stored) - 1 : 0;
     if (n < (ssize_t)sizeof(*stored) || stored[0] > most)
         stored[0] = 0;
-    *known_count = loader.number % FORGET ? stored[0] : 0;
-    memcpy(uses->known, stored + 1, *known_count * sizeof(*stored));
-    return (uint64_t)uses;
+    uint64_t known = loader.number % FORGET ? stored[0] : 0;
+    if (known)
+        memcpy(uses->known, stored + 1, known * sizeof(*stored));
+    return known;
 }
 
 static int compare_words(const void *a, const void *b)
