@@ -7,6 +7,7 @@
 
 #include "host/base/util.h"
 #include "host/cli/cli.h"
+#include "verifier/broker/hsm_keys.h"
 #include "verifier/broker/store.h"
 
 /* --- broker_open.c --- */
@@ -41,7 +42,8 @@ enum {
 };
 struct sh_broker {
     const char *option[SH_BROKER_AT_COUNT];
-    struct sb_store *st; /* NULL: over the network */
+    struct sb_store *st;          /* NULL: over the network */
+    struct sb_hsm_keys *hsm_keys; /* that it is to know of, or NULL; owned */
     char *url, *credential;
     char pin[60]; /* "sha256//..." of the key that it must show; "": none was given */
 };

@@ -109,6 +109,7 @@ int sh_broker_connect(struct sh_broker *b, struct sh_error *err)
 void sh_broker_close(struct sh_broker *b)
 {
     sb_store_close(b->st);
+    free(b->hsm_keys);
     if (b->credential)
         explicit_bzero(b->credential, strlen(b->credential));
     free(b->credential);
@@ -210,6 +211,7 @@ static int do_here(struct sh_broker *b, const char *operation, const cJSON *args
     struct sb_asker a = {.store = b->st,
                          .who = who,
                          .name = "",
+                         .hsm_keys = b->hsm_keys,
                          .may = SB_MAY_ALL,
                          .now_ms = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000};
     *out = sb_admin_do(&a, operation, args, &no);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // shelter broker policy: what resources demand, and what it comes to for one image.
 #include "host/cli/broker.h"
+#include "host/cli/broker_hsm.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -80,10 +81,14 @@ int cmd_broker_policy(int argc, char **argv)
     struct sh_cli c = sh_cli_start(SH_VERB_broker_policy, argc, argv);
     struct sh_error err = {0};
     struct sh_broker b = {0};
+    const char *keys = NULL;
     bool removes = false;
     int status = 0;
     for (int o; (o = sh_cli_next(&c)) >= 0;)
-        removes = !sh_broker_option(&b, o, c.value) || removes;
+        if (o == SH_broker_policy_hsm_keys)
+            keys = c.value;
+        else
+            removes = !sh_broker_option(&b, o, c.value) || removes;
     if (c.status >= 0)
         return c.status;
     bool explains = !strcmp(c.args[0], "explain");
@@ -91,7 +96,13 @@ int cmd_broker_policy(int argc, char **argv)
         return sh_cli_usage(c.shown, "explain takes an IMAGE and a REPOSITORY/TYPE/TAG");
     if (!explains && c.count > 2)
         return sh_cli_usage(c.shown, "unexpected argument '%s'", c.args[2]);
+    if (keys && !explains)
+        return sh_cli_usage(c.shown, "--hsm-keys is for explain");
     int r = sh_broker_connect(&b, &err);
+    if (!r && keys)
+        r = b.st ? sh_hsm_keys(keys, &b.hsm_keys, &err)
+                 : sh_fail(&err, -EINVAL,
+                           "the broker at %s knows its own keys: leave out --hsm-keys", b.url);
     if (!r)
         r = run_policy(&b, &c, removes, &status, &err);
     sh_broker_close(&b);

@@ -2,6 +2,7 @@
 // shelter broker serve: reads what the operator named, serves until it is told to stop.
 #include "host/base/temp.h"
 #include "host/cli/broker.h"
+#include "host/cli/broker_hsm.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -274,21 +275,6 @@ static void warn_of_absent(const struct sb_hsm_keys *keys)
             }
 }
 
-static int load_hsm_keys(const char *path, struct sb_hsm_keys **out, struct sh_error *err)
-{
-    cleanup_free uint8_t *text = NULL;
-    char why[400] = "";
-    size_t size;
-    if (!path)
-        return 0;
-    int r = sh_read_file(AT_FDCWD, path, 1 << 20, &text, &size, err);
-    if (!r && (r = sb_hsm_keys_parse((const char *)text, size, out, why, sizeof(why))))
-        sh_fail(err, r, "%s: %s", path, *why ? why : "it cannot be read");
-    if (!r)
-        warn_of_absent(*out);
-    return r;
-}
-
 static int load_inputs(const struct options *o, struct inputs *in, struct sh_error *err)
 {
     char why[256] = "";
@@ -309,7 +295,9 @@ static int load_inputs(const struct options *o, struct inputs *in, struct sh_err
     if (!r)
         r = load_issuers(o->tokens, &in->issuers, err);
     if (!r)
-        r = load_hsm_keys(o->hsm_keys, &in->hsm_keys, err);
+        r = sh_hsm_keys(o->hsm_keys, &in->hsm_keys, err);
+    if (!r && in->hsm_keys)
+        warn_of_absent(in->hsm_keys);
     if (!r)
         r = add_roots(in, o->ca, false, err);
     if (!r)

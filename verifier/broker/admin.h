@@ -25,13 +25,15 @@
 #define SB_CREDENTIAL_SIZE 64 // "sba_", base64url of 32 bytes, NUL
 #define SB_IMAGE_ID_SIZE 97   // digits of an identity, and NUL
 
+struct sb_hsm_keys;
 struct sb_server;
 
 struct sb_asker {
     struct sb_store *store;
-    struct sb_server *server; // NULL: the command line, which knows no sessions
-    const char *who;          // for the log
-    const char *name;         // of the operator; "" at the command line
+    struct sb_server *server;           // NULL: the command line, which knows no sessions
+    const struct sb_hsm_keys *hsm_keys; // of the command line; NULL: none
+    const char *who;                    // for the log
+    const char *name;                   // of the operator; "" at the command line
     unsigned may;
     int64_t now_ms;
 };

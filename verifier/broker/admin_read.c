@@ -14,6 +14,7 @@
 #include "lib/number.h"
 #include "verifier/broker/ca.h"
 #include "verifier/broker/clock.h"
+#include "verifier/broker/hsm_keys.h"
 #include "verifier/broker/policy.h"
 #include "verifier/broker/server.h"
 
@@ -192,6 +193,26 @@ static int explain_references(struct sb_store *st, cJSON *lines, const char *ima
     return count;
 }
 
+// A key in a token that may be used under this path, as a line.
+static bool explain_key(const struct sb_asker *a, cJSON *lines, const char *path)
+{
+    struct sb_judge *j = a->server ? &a->server->judge : NULL;
+    char names[120] = "";
+    const struct sb_hsm_key *k;
+
+    if (j)
+        pthread_rwlock_rdlock(&j->rules);
+    k = sb_hsm_keys_find(j ? j->hsm_keys : a->hsm_keys, path);
+    for (size_t i = 0, n = 0; k && k->algorithms[i] && n < sizeof(names); i++)
+        n += (size_t)snprintf(names + n, sizeof(names) - n, "%s%s", i ? ", " : "",
+                              k->algorithms[i]->name);
+    if (j)
+        pthread_rwlock_unlock(&j->rules);
+    if (k)
+        say(lines, "%s is a key in a token, for %s", path, names);
+    return k;
+}
+
 static cJSON *explain(const struct sb_asker *a, const char *id, const char *path, const char *wide,
                       const char *own)
 {
@@ -200,6 +221,7 @@ static cJSON *explain(const struct sb_asker *a, const char *id, const char *path
     size_t size;
     int by_wide, by_own, rc = sb_resource_get(a->store, path, &secret, &size);
     bool attests = explain_references(a->store, lines, id) > 0, given;
+    bool key = explain_key(a, lines, path);
 
     if (!rc)
         OPENSSL_cleanse(secret, size);
@@ -207,11 +229,18 @@ static cJSON *explain(const struct sb_asker *a, const char *id, const char *path
     rc = rc == -ENOKEY ? 0 : rc; // it is there
     by_wide = explain_one(lines, wide, "'*'", id);
     by_own = explain_one(lines, own, path, id);
-    given = attests && by_wide >= 0 && by_own >= 0 && (by_wide || by_own) && !rc;
+    given = attests && by_wide >= 0 && by_own >= 0 && (by_wide || by_own) && (!rc || key);
+    if (key && ((wide && sb_policy_once(wide)) || (own && sb_policy_once(own)))) {
+        say(lines, "a policy says \"once\", which holds for no key");
+        given = false;
+    }
     if (by_wide == 0 && by_own == 0)
         say(lines, "no policy names an image, so nobody gets it");
-    if (rc)
-        say(lines, "there is no resource %s (a key of --hsm-keys is none)", path);
+    if (rc && !key)
+        say(lines,
+            a->server ? "there is no resource or key %s"
+                      : "there is no resource %s, and no such key in --hsm-keys",
+            path);
     say(lines, "%s", given ? "answer: given, where all demands are met" : "answer: refused");
     cJSON_AddBoolToObject(o, "given", given);
     return o;

@@ -341,14 +341,30 @@ static CK_MECHANISM mechanism_of(const struct algorithm *a, union parameters *p)
     return m;
 }
 
+// The key, and that the token knows this way to decrypt: what it says of that says nothing of what
+// is decrypted.
+static int begin_decrypt(struct session *s, const struct algorithm *a, CK_MECHANISM *m,
+                         CK_OBJECT_HANDLE *key)
+{
+    int rc = find_key(s, a->class, key);
+    CK_RV rv;
+
+    if (rc || a->shown.use != SB_PKCS11_UNWRAP || a->class == CKO_SECRET_KEY)
+        return rc;
+    rv = s->f->C_DecryptInit(s->handle, m, *key);
+    return rv == CKR_OK ? 0 : fail(s, rv, "unwrap by this algorithm");
+}
+
 int sb_pkcs11_look(const char *uri, const struct sb_pkcs11_algorithm *a, char *why, size_t why_size)
 {
+    union parameters p;
+    CK_MECHANISM m = mechanism_of(whole(a), &p);
     CK_OBJECT_HANDLE key;
     struct session s;
     int rc = begin_session(&s, uri, why, why_size);
 
     if (!rc)
-        rc = find_key(&s, whole(a)->class, &key);
+        rc = begin_decrypt(&s, whole(a), &m, &key);
     end_session(&s);
     return rc;
 }
@@ -408,16 +424,6 @@ int sb_pkcs11_sign(const char *uri, const struct sb_pkcs11_algorithm *a, const u
     return rc;
 }
 
-static CK_RV decrypt(struct session *s, CK_MECHANISM *m, CK_OBJECT_HANDLE key, const uint8_t *data,
-                     size_t data_size, uint8_t *out, CK_ULONG *size)
-{
-    CK_RV rv = s->f->C_DecryptInit(s->handle, m, key);
-
-    return rv == CKR_OK
-               ? s->f->C_Decrypt(s->handle, (CK_BYTE_PTR)(uintptr_t)data, data_size, out, size)
-               : rv;
-}
-
 // What was wrapped becomes an object of this session, is read, and ends.
 static CK_RV unwrap_key(struct session *s, CK_MECHANISM *m, CK_OBJECT_HANDLE key,
                         const uint8_t *data, size_t data_size, uint8_t *out, CK_ULONG *size)
@@ -457,9 +463,11 @@ int sb_pkcs11_unwrap(const char *uri, const struct sb_pkcs11_algorithm *a, const
     CK_RV rv = CKR_OK;
 
     if (!rc)
-        rc = find_key(&s, whole(a)->class, &key);
-    if (!rc)
-        rv = (secret ? unwrap_key : decrypt)(&s, &m, key, wrapped, wrapped_size, out, &got);
+        rc = begin_decrypt(&s, whole(a), &m, &key);
+    if (!rc && secret)
+        rv = unwrap_key(&s, &m, key, wrapped, wrapped_size, out, &got);
+    else if (!rc)
+        rv = s.f->C_Decrypt(s.handle, (CK_BYTE_PTR)(uintptr_t)wrapped, wrapped_size, out, &got);
     if (!rc && (rv != CKR_OK || got > SB_PKCS11_BYTES_MAX)) {
         fail(&s, rv, "unwrap with the key");
         rc = -EBADMSG;
