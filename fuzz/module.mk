@@ -51,7 +51,8 @@ FUZZ_LIBS_supervisor := $(PKG_LIBS) -mfsgsbase -lZydis
 
 # The cipher is the harness's: it accepts everything.
 FUZZ_SRC_volume := $(filter-out %/crypt.c,$(VOLUME_SRC)) host/store/volume_owner.c
-FUZZ_SRC_fuse := $(FUZZ_SRC_volume) $(filter-out %/main.c,$(wildcard trusted/guest/volume/*.c))
+FUZZ_LIBS_volume := -Wl,--wrap=node_init
+FUZZ_SRC_fuse := $(FUZZ_SRC_volume) $(filter-out %/main.c,$(wildcard trusted/guest/volume/*.c)) lib/io.c
 
 FUZZ_SRC_sites := lib/sites.c
 FUZZ_SRC_libos_elf := trusted/libos/proc/elf_parse.c

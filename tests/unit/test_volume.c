@@ -656,6 +656,35 @@ static void test_hostile_log(void **state)
 }
 
 /* Reads that fail, one after the other, and writes and flushes. */
+/* A block that who has the key wrote, with nonsense in it: an error of whoever uses it. */
+static void test_genuine_nonsense(void **state)
+{
+    struct sim s;
+    struct volume *v = new_volume(&s, BLOCKS, 25);
+    struct node *n;
+    uint64_t ino = make_file(v, "file", "text", 4), other;
+    char value[8];
+    unsigned seen = 0;
+    assert_int_equal(volume_xattr_set(v, ino, vname("user.a"), "value", 5, 0), 0);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(tree_node(v, VOLUME_ROOT, 0, 0, 0, &n), 0);
+        static const uint8_t heads[3][3] = {{0xff, 0xff, 0}, {0xf9, 0x0f, 0}, {20, 0, 31}};
+        memcpy(n->data, heads[i], 3); /* used, depth */
+        assert_int_equal(volume_lookup(v, VOLUME_ROOT, vname("file"), &other), -EIO);
+        assert_int_equal(volume_list(v, VOLUME_ROOT, 0, count_one, &seen), -EIO);
+    }
+    assert_int_equal(volume_unlink(v, VOLUME_ROOT, vname("file")), -EIO);
+    assert_int_equal(tree_xattr(v, ino, 0, &n), 0);
+    memcpy(n->data, "\xfd\x0f", 2);
+    assert_int_equal(volume_xattr_get(v, ino, vname("user.a"), value, 8), -EIO);
+    assert_int_equal(volume_xattr_list(v, ino, value, 8), -EIO);
+    assert_int_equal(volume_xattr_remove(v, ino, vname("user.a")), -EIO);
+    assert_int_equal(volume_make(v, VOLUME_ROOT, vname("more"), 0100644, root, 0, none, &other),
+                     -EIO);
+    volume_abandon(v);
+    sim_end(&s);
+}
+
 static void test_errors(void **state)
 {
     static struct lied l;
@@ -941,6 +970,7 @@ int main(void)
         cmocka_unit_test(test_versions),
         cmocka_unit_test(test_hostile_blocks),
         cmocka_unit_test(test_hostile_log),
+        cmocka_unit_test(test_genuine_nonsense),
         cmocka_unit_test(test_errors),
         cmocka_unit_test(test_two_answers),
         cmocka_unit_test(test_truncated),

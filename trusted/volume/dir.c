@@ -74,12 +74,11 @@ static uint32_t hash_of(const struct volume *v, struct volume_name name)
 /* The entry at *at, which moves behind it; NULL at the end. What is not whole is no entry. */
 static uint8_t *next_entry(struct bucket *b, size_t *at, struct entry *e)
 {
-    size_t used = b->used < sizeof(b->data) ? b->used : sizeof(b->data);
     uint8_t *p = b->data + *at;
-    if (*at + sizeof(*e) > used)
+    if (*at + sizeof(*e) > b->used)
         return NULL;
     memcpy(e, p, sizeof(*e));
-    if (*at + sizeof(*e) + e->size > used)
+    if (*at + sizeof(*e) + e->size > b->used)
         return NULL;
     *at += sizeof(*e) + e->size;
     return p;
@@ -126,7 +125,10 @@ static int find_bucket(struct volume *v, uint64_t dir, uint32_t hash, uint32_t *
     if (*number >= i->buckets)
         return -EIO;
     r = tree_node(v, dir, 0, *number, 0, out);
-    return r == -ENOENT ? -EIO : r;
+    if (r)
+        return r == -ENOENT ? -EIO : r;
+    const struct bucket *b = (const struct bucket *)(*out)->data;
+    return b->used > sizeof(b->data) || b->depth > i->depth ? -EIO : 0;
 }
 
 static uint8_t *find_entry(struct bucket *b, uint32_t hash, struct volume_name name,
@@ -354,8 +356,6 @@ int dir_list(struct volume *v, uint64_t dir, uint64_t from, volume_each *each_na
         if (r)
             return r == -ENOENT ? 0 : r;
         struct bucket *b = (struct bucket *)n->data;
-        if (b->depth > DEPTH_MAX)
-            return -EIO;
         sort_bucket(b);
         for (size_t at = 0; (p = next_entry(b, &at, &e));) {
             struct volume_name name = {(char *)p + sizeof(e), e.size};

@@ -13,12 +13,11 @@ struct attr_block {
 
 static uint8_t *next_attr(struct attr_block *b, size_t *at, struct attr *a)
 {
-    size_t used = b->used < sizeof(b->data) ? b->used : sizeof(b->data);
     uint8_t *p = b->data + *at;
-    if (*at + sizeof(*a) > used)
+    if (*at + sizeof(*a) > b->used)
         return NULL;
     memcpy(a, p, sizeof(*a));
-    if (*at + sizeof(*a) + a->name_size + a->value_size > used)
+    if (*at + sizeof(*a) + a->name_size + a->value_size > b->used)
         return NULL;
     *at += sizeof(*a) + a->name_size + a->value_size;
     return p;
@@ -45,9 +44,10 @@ static int get_attrs(struct volume *v, uint64_t ino, struct attr_block **out)
     if (r || !i->xattr.place)
         return r ? r : -ENODATA;
     r = tree_xattr(v, ino, 0, &n);
-    if (!r)
-        *out = (struct attr_block *)n->data;
-    return r;
+    if (r)
+        return r;
+    *out = (struct attr_block *)n->data;
+    return (*out)->used > sizeof((*out)->data) ? -EIO : 0;
 }
 
 static int read_attrs(struct volume *v, uint64_t ino, struct attr_block **out)
