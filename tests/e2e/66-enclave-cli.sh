@@ -185,6 +185,16 @@ status "kill" 0 "$SHELTER" kill life
 status "wait after kill" 0 "$SHELTER" wait life
 same "wait after kill: 137" "$(cat "$T/out")" 137
 status "rm" 0 "$SHELTER" rm life
+# What it writes is in its memory, as README.md says: after stop and start it has the image's files again.
+check "a file, where no volume is" "${run[@]}" -d --name forgets shut /bin/busybox sh -c \
+    '[ -e /mark ] && echo kept; : >/mark; [ -e /mark ] && echo made; exec sleep 100'
+for i in 1 2; do
+    check "... is made" until_true 10 sh -c "[ \$(\"$SHELTER\" logs forgets | grep -c made) = $i ]"
+    "$SHELTER" stop -t 1 forgets >/dev/null 2>&1
+    [ $i = 2 ] || check "... start again" "$SHELTER" start forgets
+done
+same "... it was not there any more" "$("$SHELTER" logs forgets | grep -c kept)" 0
+"$SHELTER" rm -f forgets >/dev/null 2>&1
 
 # --- rm --all and what runs; processors that are not there ---
 check "rm --all: one that runs" "${run[@]}" -d --name stays shut /bin/busybox sleep 100
@@ -329,6 +339,8 @@ for v in 4 6; do
         same "out to the host: told" "$(cat "$T/out")" "errno Permission denied"
         status "out to the host" 0 "${run[@]}" --rm --network host-loopback shut /bin/net out 10.0.2.2 $tcp
         same "out to the host: answered" "$(cat "$T/out")" "$want"
+        status "sockets that connect while they are polled" 0 "${run[@]}" --rm --network host-loopback shut /bin/net meanwhile 10.0.2.2 $udp
+        same "... each hears of its own answers" "$(cat "$T/out")" "1 2 4 8 10 20 40 1 2 4 8 10 20 40 "
         status "out without a network" 1 "${run[@]}" --rm --network none shut /bin/net out 10.0.2.2 $tcp
         same "out without a network: told" "$(cat "$T/out")" "errno Network is unreachable"
         status "loopback is inside" 1 "${run[@]}" --rm shut /bin/net out 127.0.0.1 $tcp

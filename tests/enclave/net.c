@@ -7,12 +7,16 @@
 //   net echo UDP            echoes datagrams that come over loopback; first tells of an error
 //   net ask UDP NOBODY      asks that one in both ways, and prints whom the answers are from; then
 //                           asks a port where nobody listens
+//   net meanwhile ADDRESS UDP   polls sockets of which some are connected only then, and prints
+//                           which of them is told to have its echo
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -139,6 +143,61 @@ static int ask_both(int port, int nobody)
     return 0;
 }
 
+#define POLLED 7
+static struct pollfd polled[POLLED];
+static int by_epoll;
+
+/* Sleeps until one is ready: bits of all that are. */
+static void *poll_all(void *p)
+{
+    struct epoll_event e = {.events = EPOLLIN}, found[POLLED];
+    long bits = 0;
+    int n, set = by_epoll ? epoll_create1(0) : -1;
+    for (int i = 0; i < POLLED && by_epoll; i++) {
+        e.data.u32 = (unsigned)i;
+        epoll_ctl(set, EPOLL_CTL_ADD, polled[i].fd, &e);
+    }
+    n = by_epoll ? epoll_wait(set, found, POLLED, 20000) : poll(polled, POLLED, 20000);
+    for (int i = 0; i < n && by_epoll; i++)
+        bits |= 1l << found[i].data.u32;
+    for (int i = 0; i < POLLED && !by_epoll; i++)
+        bits |= polled[i].revents ? 1l << i : 0;
+    close(set);
+    return (void *)bits;
+}
+
+static int meanwhile(const char *address, int port)
+{
+    union any to;
+    socklen_t size = fill(&to, AF_INET, address, port);
+    for (int k = 0; k < 2 * POLLED; k++) {
+        char c;
+        void *bits;
+        pthread_t thread;
+        by_epoll = k >= POLLED;
+        for (int i = 0; i < POLLED; i++) {
+            int fd = socket(AF_INET, SOCK_DGRAM, 0);
+            polled[i] = (struct pollfd){.fd = fd, .events = POLLIN};
+            /* The odd ones are known to the host before, and silent. */
+            if (i % 2 &&
+                (connect(fd, &to.sa, size) || send(fd, "x", 1, 0) < 0 || read(fd, &c, 1) < 0))
+                printf("errno %d\n", errno);
+        }
+        pthread_create(&thread, NULL, poll_all, NULL);
+        usleep(20000); /* it sleeps by then, as a rule */
+        for (int i = POLLED - 1; i >= 0; i -= 2)
+            connect(polled[i].fd, &to.sa, size);
+        if (send(polled[k % POLLED].fd, "y", 1, 0) < 0)
+            printf("errno %d\n", errno);
+        pthread_join(thread, &bits);
+        printf("%lx ", (long)bits);
+        for (int i = 0; i < POLLED; i++)
+            close(polled[i].fd);
+    }
+    puts("");
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     char data[256] = "";
@@ -158,6 +217,8 @@ int main(int argc, char **argv)
         return echo(atoi(argv[2]));
     if (argc > 3 && !strcmp(argv[1], "ask"))
         return ask_both(atoi(argv[2]), atoi(argv[3]));
+    if (argc > 3 && !strcmp(argv[1], "meanwhile"))
+        return meanwhile(argv[2], atoi(argv[3]));
     if (argc > 3 && !strcmp(argv[1], "out")) {
         int fd = connect_to(argv[2], atoi(argv[3]));
         ssize_t n = fd < 0 ? 0 : read(fd, data, sizeof(data) - 1);
