@@ -186,6 +186,26 @@ static int k_procdir(void)
 {
     return open("/proc/self", O_RDONLY);
 }
+static int terminal(bool slave)
+{
+    int m = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK);
+    unlockpt(m);
+    int s = open(ptsname(m), O_RDWR | O_NOCTTY | O_NONBLOCK);
+    other = slave ? m : s;
+    return slave ? s : m;
+}
+static int k_master(void)
+{
+    return terminal(false);
+}
+static int k_slave(void)
+{
+    return terminal(true);
+}
+static int k_ptmx(void)
+{
+    return open("/dev/ptmx", O_PATH);
+}
 static int k_pid(void)
 {
     return (int)syscall(SYS_pidfd_open, getpid(), 0);
@@ -240,6 +260,9 @@ static const struct {
     {"/dev/urandom", k_urandom},
     {"/proc file", k_proc},
     {"/proc directory", k_procdir},
+    {"terminal's master", k_master},
+    {"terminal's slave", k_slave},
+    {"O_PATH terminal", k_ptmx},
     {"pidfd", k_pid},
     {"closed", k_closed},
     {"-1", k_minus},
@@ -449,7 +472,7 @@ OP(o_fchownempty, return sys(fchownat, fd, "", -1, -1, AT_EMPTY_PATH);)
 OP(o_signalfd, uint64_t s = 1;
    return sys(signalfd4, fd, &s, 8L, 0) == fd ? 0 : sys(signalfd4, fd, &s, 8L, 0);)
 OP(o_reopen, char p[64]; sprintf(p, "/proc/self/fd/%d", fd);
-   return fd_only(sys(open, p, O_RDONLY | O_NONBLOCK));)
+   return fd_only(sys(open, p, O_RDONLY | O_NONBLOCK | O_NOCTTY));)
 OP(o_statproc, char p[64]; struct stat s; sprintf(p, "/proc/self/fd/%d", fd);
    return sys(newfstatat, AT_FDCWD, p, &s, 0);)
 

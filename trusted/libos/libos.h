@@ -257,6 +257,7 @@ struct process {
     uint32_t group_count;
     struct caps caps;
     bool no_new_privs, dumpable;
+    bool no_terminal; /* gave up that of its session */
     int32_t nice;
     uint32_t ioprio, personality; /* remembered and told */
     struct list node;             /* of processes */

@@ -130,8 +130,10 @@ static void console_free(struct console *c)
 
 static void type_byte(struct console *c, uint8_t byte)
 {
-    while (!tty_takes_input(c->tty) && !c->closed)
+    while (!tty_takes_input(c->tty) && !c->closed) {
+        tty_input_end(c->tty);
         nap_on(&c->tty->master_wait);
+    }
     tty_input(c->tty, byte);
 }
 
@@ -149,6 +151,7 @@ static void serve_console(struct thread *thread)
             type_byte(c, c->typed[i]);
         if (n <= 0) /* the end of input is an end of file for who reads lines */
             type_byte(c, c->tty->modes.cc[VEOF]);
+        tty_input_end(c->tty);
         console_show(c->tty);
     }
     while (!c->closed || c->busy)

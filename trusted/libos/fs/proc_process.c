@@ -143,7 +143,7 @@ void proc_show_status(struct text *t)
 void proc_show_stat(struct text *t)
 {
     const struct process *p = t->process;
-    const struct tty *terminal = tty_of_session(p->sid);
+    const struct tty *terminal = tty_of_process(p);
     struct usage u = usage_of(p), c = p->children_usage;
     text_put(t, "%d (%s) %c %d %d %d %d %d 0 %lu 0 0 0 %lu %lu %lu %lu %d %d %u 0 %lu %lu %lu",
              id_of(t), name_of(t), state_of(t)[0], process_parent(p), p->pgid, p->sid,

@@ -50,12 +50,13 @@ static int wait_input(struct file *f, struct tty *t, uint32_t wanted)
         int r = tty_check_background(t, SIGTTIN);
         if (r)
             return r;
-        if (tty_is_readable(t, wanted))
+        bool raw = !(m->lflag & ICANON);
+        if (tty_is_readable(t, MIN(MAX(m->cc[VMIN], 1u), wanted)))
             return 0;
-        if (!(m->lflag & ICANON) && !m->cc[VMIN] && !m->cc[VTIME])
+        if (raw && !m->cc[VMIN] && !m->cc[VTIME])
             return !t->input_count;
         if (f->flags & O_NONBLOCK)
-            return -EAGAIN;
+            return raw && t->input_count ? 0 : -EAGAIN;
         r = wait_on(&t->slave_wait, read_deadline(t));
         if (r == -ETIMEDOUT)
             return !t->input_count;
@@ -63,21 +64,6 @@ static int wait_input(struct file *f, struct tty *t, uint32_t wanted)
             return -ERESTARTSYS;
     }
     return waited ? -EIO : 1;
-}
-
-static uint32_t take_input(struct tty *t, uint8_t *to, uint32_t size, bool *end)
-{
-    bool lines = t->modes.lflag & ICANON;
-    uint32_t n = 0;
-    while (n < size && t->input_count && !*end) {
-        uint16_t item = t->input[t->input_at];
-        t->input_at = (t->input_at + 1) % TTY_INPUT;
-        t->input_count--;
-        *end = lines && (item & (TTY_ENDS | TTY_EOF));
-        if (!(item & TTY_EOF))
-            to[n++] = (uint8_t)item;
-    }
-    return n;
 }
 
 static long slave_read(struct file *f, struct io *io, uint64_t offset)
@@ -92,7 +78,7 @@ static long slave_read(struct file *f, struct io *io, uint64_t offset)
     if (r)
         return MIN(r, 0);
     while (io->left && t->input_count && !end) {
-        uint32_t n = take_input(t, buf, (uint32_t)MIN(io->left, PIECE), &end);
+        uint32_t n = tty_take_input(t, buf, (uint32_t)MIN(io->left, PIECE), &end);
         if (io_put(io, buf, n))
             return -EFAULT;
         done += n;
@@ -127,6 +113,7 @@ static long slave_write(struct file *f, struct io *io, uint64_t offset)
         int r = wait_output(f, t);
         if (r)
             return done ? done : r;
+        tty_show_echo(t);
         uint32_t n = (uint32_t)MIN(MIN(io->left, PIECE), tty_output_room(t));
         if (io_get(io, buf, n))
             return done ? done : -EFAULT;
@@ -194,31 +181,45 @@ static long master_read(struct file *f, struct io *io, uint64_t offset)
     return done;
 }
 
+/* Types one byte, as soon as there is room. */
+static int type_byte(struct file *f, struct tty *t, uint8_t byte)
+{
+    while (t->master_stopped || !tty_takes_input(t)) {
+        tty_input_end(t);
+        int r = wait_for(&t->master_wait, !(f->flags & O_NONBLOCK));
+        if (r)
+            return r;
+    }
+    tty_input(t, byte);
+    return 0;
+}
+
 static long master_write(struct file *f, struct io *io, uint64_t offset)
 {
     struct tty *t = tty_of(f);
-    uint8_t byte;
+    uint8_t buf[PIECE];
     long done = 0;
-    for (; io->left; done++) {
-        while (!tty_takes_input(t)) {
-            int r = wait_for(&t->master_wait, !(f->flags & O_NONBLOCK));
-            if (r)
-                return done ? done : r;
-        }
-        if (io_get(io, &byte, 1))
-            return done ? done : -EFAULT;
-        tty_input(t, byte);
+    int r = 0;
+    while (io->left && !r) {
+        uint32_t n = (uint32_t)MIN(io->left, PIECE), i = 0;
+        if (io_get(io, buf, n))
+            r = -EFAULT;
+        while (!r && i < n && !(r = type_byte(f, t, buf[i])))
+            i++;
+        done += i;
     }
+    tty_input_end(t);
     if (t->output_count) /* the echo */
         wait_wake_events(&t->master_wait, POLLIN | POLLRDNORM);
-    return done;
+    return done ? done : r;
 }
 
 static uint32_t master_poll(struct file *f)
 {
     const struct tty *t = tty_of(f);
     return (t->output_count || t->news ? POLLIN | POLLRDNORM : 0) | (t->news ? POLLPRI : 0) |
-           (t->deserted ? POLLHUP : 0) | (tty_takes_input(t) ? POLLOUT | POLLWRNORM : 0);
+           (t->deserted ? POLLHUP : 0) |
+           (!t->master_stopped && tty_takes_input(t) ? POLLOUT | POLLWRNORM : 0);
 }
 
 static void master_release(struct file *f)
@@ -239,17 +240,67 @@ static void master_release(struct file *f)
 
 /* ---- ioctl ---- */
 
+/* The forms in which programs have modes: termios, the old termio, and termios with speeds. */
+struct old_modes {
+    uint16_t iflag, oflag, cflag, lflag;
+    uint8_t line, cc[9]; /* the last is padding */
+};
+struct new_modes {
+    struct tty_modes modes;
+    uint32_t speeds[2];
+};
+#define KEPT(mode) ((mode) & ~0xffffu)
+
+static long get_old_modes(const struct tty *t, uint64_t to)
+{
+    const struct tty_modes *m = &t->modes;
+    struct old_modes o = {(uint16_t)m->iflag,
+                          (uint16_t)m->oflag,
+                          (uint16_t)m->cflag,
+                          (uint16_t)m->lflag,
+                          m->line,
+                          {0}};
+    memcpy(o.cc, m->cc, sizeof(o.cc) - 1);
+    return user_write(to, &o, sizeof(o));
+}
+
+static long get_new_modes(const struct tty *t, uint64_t to)
+{
+    struct new_modes n = {t->modes, {t->speeds[0], t->speeds[1]}};
+    return user_write(to, &n, sizeof(n));
+}
+
+static int read_modes(const struct tty *t, uint64_t request, uint64_t from, struct new_modes *n)
+{
+    struct tty_modes *m = &n->modes;
+    struct old_modes o;
+    *n = (struct new_modes){t->modes, {t->speeds[0], t->speeds[1]}};
+    if (request == TCSETS2 || request == TCSETSW2 || request == TCSETSF2)
+        return user_read(n, from, sizeof(*n));
+    if (request != TCSETA && request != TCSETAW && request != TCSETAF)
+        return user_read(m, from, sizeof(*m));
+    if (user_read(&o, from, sizeof(o)))
+        return -EFAULT;
+    m->iflag = KEPT(m->iflag) | o.iflag;
+    m->oflag = KEPT(m->oflag) | o.oflag;
+    m->cflag = KEPT(m->cflag) | o.cflag;
+    m->lflag = KEPT(m->lflag) | o.lflag;
+    m->line = o.line;
+    memcpy(m->cc, o.cc, sizeof(o.cc) - 1);
+    return 0;
+}
+
 static long set_modes(struct tty *t, uint64_t request, uint64_t from)
 {
-    struct tty_modes m;
+    struct new_modes n;
     int r = tty_check_background(t, SIGTTOU);
     if (r)
         return r;
-    if (user_read(&m, from, sizeof(m)))
+    if (read_modes(t, request, from, &n))
         return -EFAULT;
-    if (request == TCSETSF)
+    if (request == TCSETSF || request == TCSETAF || request == TCSETSF2)
         tty_flush(t, true, false);
-    tty_set_modes(t, &m);
+    tty_set_modes(t, &n.modes, n.speeds);
     return 0;
 }
 
@@ -264,52 +315,144 @@ static long set_window(struct tty *t, uint64_t from)
     return 0;
 }
 
-static long flush_queues(struct tty *t, uint64_t what)
+/* The queues of this end: what it reads is what the other one wrote. */
+static long flush_queues(struct tty *t, bool master, uint64_t what)
 {
     if (what > TCIOFLUSH)
         return -EINVAL;
-    tty_flush(t, what != TCOFLUSH, what != TCIFLUSH);
-    return 0;
-}
-
-static long set_flow(struct tty *t, uint64_t what)
-{
-    if (what > TCION)
-        return -EINVAL;
-    if (what == TCOOFF || what == TCOON) {
-        tty_set_stopped(t, what == TCOOFF);
+    if (!master) {
+        tty_flush(t, what != TCOFLUSH, what != TCIFLUSH);
+    } else if (what != TCOFLUSH) {
+        t->output_count = 0;
         wait_wake_events(&t->slave_wait, POLLOUT);
     }
     return 0;
 }
 
-static long common_ioctl(struct tty *t, bool master, uint64_t request, uint64_t arg)
+static void send_flow_key(struct tty *t, bool master, uint8_t key)
+{
+    if (master) {
+        tty_input(t, key);
+        tty_input_end(t);
+    } else if (key)
+        tty_send_first(t, key);
+    wait_wake_events(&t->master_wait, POLLIN | POLLRDNORM);
+}
+
+static long set_flow(struct tty *t, bool master, uint64_t what)
+{
+    if (what > TCION)
+        return -EINVAL;
+    if (what == TCIOFF || what == TCION) {
+        const struct tty_modes *m = master ? &tty_first_modes : &t->modes;
+        send_flow_key(t, master, m->cc[what == TCIOFF ? VSTOP : VSTART]);
+    } else if (!master) {
+        tty_hold_off(t, what == TCOOFF);
+    } else {
+        t->master_stopped = what == TCOOFF;
+        wait_wake_events(&t->master_wait, POLLOUT);
+    }
+    return 0;
+}
+
+static long set_discipline(uint64_t from)
 {
     int32_t n;
+    return user_read(&n, from, sizeof(n)) ? -EFAULT : n ? -EINVAL : 0; /* only the usual one */
+}
+
+static long set_local(struct tty *t, uint64_t from)
+{
+    int32_t n;
+    if (user_read(&n, from, sizeof(n)))
+        return -EFAULT;
+    t->modes.cflag = (t->modes.cflag & ~(uint32_t)CLOCAL) | (n ? CLOCAL : 0);
+    return 0;
+}
+
+static uint32_t device_number(const struct tty *t)
+{
+    uint32_t n = (uint32_t)t->index;
+    return (136u << 8) | (n & 255) | ((n & ~255u) << 12);
+}
+
+static long give_number(uint64_t to, uint32_t n)
+{
+    return user_write(to, &n, sizeof(n));
+}
+
+/* Who is in the background must not change it. */
+static long foreground_ioctl(struct tty *t, bool master, uint64_t request, uint64_t arg)
+{
+    int r = master ? 0 : tty_check_background(t, SIGTTOU);
+    if (r)
+        return r;
+    if (request == TCFLSH)
+        return flush_queues(t, master, arg);
+    if (request == TCXONC)
+        return set_flow(t, master, arg);
+    /* What was written is on its way, and a break means nothing here. */
+    return request == TIOCSETD ? set_discipline(arg) : 0;
+}
+
+static long common_ioctl(struct tty *t, bool master, uint64_t request, uint64_t arg)
+{
+    static const uint8_t unlocked[sizeof(struct tty_modes)];
     switch (request) {
     case TCGETS:
         return user_write(arg, &t->modes, sizeof(t->modes));
+    case TCGETS2:
+        return get_new_modes(t, arg);
+    case TCGETA:
+        return get_old_modes(t, arg);
     case TCSETS:
     case TCSETSW:
     case TCSETSF:
+    case TCSETS2:
+    case TCSETSW2:
+    case TCSETSF2:
+    case TCSETA:
+    case TCSETAW:
+    case TCSETAF:
         return set_modes(t, request, arg);
+    case TIOCGLCKTRMIOS:
+        return user_write(arg, unlocked, sizeof(unlocked));
+    case TIOCGSOFTCAR:
+        return give_number(arg, !!(t->modes.cflag & CLOCAL));
+    case TIOCSSOFTCAR:
+        return set_local(t, arg);
     case TIOCGWINSZ:
         return user_write(arg, &t->window, sizeof(t->window));
     case TIOCSWINSZ:
         return set_window(t, arg);
     case FIONREAD:
-        n = (int32_t)(master ? t->output_count : t->input_count);
-        return user_write(arg, &n, sizeof(n));
+        return give_number(arg, master ? MIN(t->output_count, TTY_INPUT - 1) : tty_input_size(t));
     case TIOCOUTQ:
-        n = (int32_t)(master ? 0 : t->output_count);
-        return user_write(arg, &n, sizeof(n));
+    case TIOCGETD:
+        return give_number(arg, 0);
+    case TIOCGDEV:
+        return give_number(arg, device_number(t));
+    case TIOCEXCL:
+    case TIOCNXCL:
+        t->exclusive[master] = request == TIOCEXCL;
+        return 0;
+    case TIOCGEXCL:
+        return give_number(arg, t->exclusive[master]);
     case TCFLSH:
-        return flush_queues(t, arg);
     case TCXONC:
-        return set_flow(t, arg);
     case TCSBRK:
     case TCSBRKP:
-        return 0; /* what was written is on its way, and a break means nothing here */
+    case TIOCSBRK:
+    case TIOCCBRK:
+    case TIOCSETD:
+        return foreground_ioctl(t, master, request, arg);
+    case TIOCSTI: /* as where it is turned off: it types for others */
+        return -EIO;
+    case TIOCCONS:
+        return master ? -EINVAL : -EPERM;
+    case TIOCSLCKTRMIOS:
+    case TIOCVHANGUP:
+        return -EPERM;
     default:
         return tty_ioctl_session(t, master, request, arg);
     }
@@ -319,6 +462,8 @@ static long slave_ioctl(struct file *f, uint64_t request, uint64_t arg)
 {
     if (is_hung(f))
         return request == TIOCSPGRP ? -ENOTTY : -EIO;
+    if (request == TIOCGPTPEER)
+        return -EIO;
     return common_ioctl(tty_of(f), false, request, arg);
 }
 
@@ -346,10 +491,9 @@ static long master_ioctl(struct file *f, uint64_t request, uint64_t arg)
     int32_t n;
     switch (request) {
     case TIOCGPTN:
-        return user_write(arg, &t->index, sizeof(t->index));
+        return give_number(arg, (uint32_t)t->index);
     case TIOCGPTLCK:
-        n = t->locked;
-        return user_write(arg, &n, sizeof(n));
+        return give_number(arg, t->locked);
     case TIOCSPTLCK:
         if (user_read(&n, arg, sizeof(n)))
             return -EFAULT;
@@ -362,8 +506,12 @@ static long master_ioctl(struct file *f, uint64_t request, uint64_t arg)
         t->news = 0;
         return 0;
     case TIOCGPKT:
-        n = t->packet;
-        return user_write(arg, &n, sizeof(n));
+        return give_number(arg, t->packet);
+    case TIOCSIG:
+        if (arg != SIGINT && arg != SIGQUIT && arg != SIGTSTP)
+            return -EINVAL;
+        tty_signal(t, (int)arg);
+        return 0;
     case TIOCGPTPEER:
         return open_peer(t, arg);
     default:
@@ -422,7 +570,7 @@ int pty_publish(struct tty *t, uint32_t uid, uint32_t gid)
     if (!i)
         return r ? r : -ENOMEM;
     t->index = free_index();
-    i->rdev = (136u << 8) | ((uint32_t)t->index & 255) | (((uint32_t)t->index & ~255u) << 12);
+    i->rdev = device_number(t);
     i->uid = uid;
     i->gid = gid;
     i->data = t;
@@ -454,12 +602,14 @@ int pty_open_master(struct file *f)
 
 static int open_slave(struct file *f, struct tty *t)
 {
+    if (t->exclusive[false] && !capable(CAP_SYS_ADMIN))
+        return -EBUSY;
     int r = attach_end(f, t, &slave_ops);
     if (r)
         return r;
     t->slaves++;
     t->deserted = false;
-    if (!(f->flags & O_NOCTTY))
+    if (!(f->flags & O_NOCTTY) && (f->flags & O_ACCMODE) != O_WRONLY)
         tty_take_session(t);
     return 0;
 }
@@ -478,6 +628,6 @@ int pty_open_slave(struct file *f)
 
 int pty_open_current(struct file *f)
 {
-    struct tty *t = tty_of_session(current()->sid);
+    struct tty *t = tty_of_process(current());
     return t ? open_slave(f, t) : -ENXIO;
 }

@@ -77,7 +77,8 @@ static long send_between(struct file *out, struct file *in, uint64_t offset, uin
         return -EFAULT;
     if (offset && in->ops->stream)
         return -ESPIPE;
-    if (!can_give(in) || !can_take(out) || (out->flags & O_APPEND) || (int64_t)at < 0)
+    if (!can_give(in) || in->ops->stream || !can_take(out) || (out->flags & O_APPEND) ||
+        (int64_t)at < 0)
         return -EINVAL;
     long r = copy_between(in, &at, out, &out->offset, MIN(count, RW_MAX));
     if (offset)

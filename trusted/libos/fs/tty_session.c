@@ -21,10 +21,15 @@ struct tty *tty_of_session(int32_t sid)
     return NULL;
 }
 
+struct tty *tty_of_process(const struct process *p)
+{
+    return p->no_terminal ? NULL : tty_of_session(p->sid);
+}
+
 int tty_check_background(struct tty *t, int signo)
 {
     const struct process *p = current();
-    if (t->sid != p->sid || !t->sid || p->pgid == t->pgid)
+    if (t != tty_of_process(p) || p->pgid == t->pgid)
         return 0;
     bool ignores = (self()->sig_mask & SIG_BIT(signo)) ||
                    p->handlers->actions[signo - 1].handler == SIG_IGNORE;
@@ -59,12 +64,13 @@ static long set_controlling(struct tty *t, uint64_t steal)
     return 0;
 }
 
-static long give_up_controlling(struct tty *t)
+static long give_up_controlling(struct tty *t, bool master)
 {
-    const struct process *p = current();
-    if (t->sid != p->sid)
+    struct process *p = current();
+    if (master || t != tty_of_process(p))
         return -ENOTTY;
-    if (p->pid != p->sid)
+    p->no_terminal = p->pid != p->sid;
+    if (p->no_terminal)
         return 0;
     sig_send_group(t->pgid, SIGHUP);
     sig_send_group(t->pgid, SIGCONT);
@@ -75,15 +81,15 @@ static long give_up_controlling(struct tty *t)
 static long set_foreground(struct tty *t, uint64_t from)
 {
     int32_t pgid, sid = 0;
-    if (t->sid != current()->sid || !t->sid)
-        return -ENOTTY;
     int r = tty_check_background(t, SIGTTOU);
     if (r)
-        return r;
+        return r == -EIO ? -ENOTTY : r;
     if (user_read(&pgid, from, sizeof(pgid)))
         return -EFAULT;
     if (pgid < 0)
         return -EINVAL;
+    if (t != tty_of_process(current()))
+        return -ENOTTY;
     list_for(it, &processes)
     {
         const struct process *p = container_of(it, struct process, node);
@@ -98,7 +104,7 @@ static long set_foreground(struct tty *t, uint64_t from)
 
 long tty_ioctl_session(struct tty *t, bool master, uint64_t request, uint64_t arg)
 {
-    bool own = t->sid && t->sid == current()->sid;
+    bool own = t == tty_of_process(current());
     switch (request) {
     case TIOCGPGRP:
     case TIOCGSID: {
@@ -110,9 +116,9 @@ long tty_ioctl_session(struct tty *t, bool master, uint64_t request, uint64_t ar
     case TIOCSPGRP:
         return set_foreground(t, arg);
     case TIOCSCTTY:
-        return master ? -EIO : set_controlling(t, arg);
+        return set_controlling(t, arg);
     case TIOCNOTTY:
-        return give_up_controlling(t);
+        return give_up_controlling(t, master);
     default:
         return -ENOTTY;
     }

@@ -88,6 +88,7 @@ long sys_setsid(void)
             return -EPERM; /* it leads a group, or led one that is still there */
     }
     me->sid = me->pgid = me->pid;
+    me->no_terminal = false;
     return me->sid;
 }
 
