@@ -55,7 +55,7 @@ bench-sgxsim: $(B)/bench_sgxsim shelter $(B)/sgx-sim
 
 # The loader: a program of its own, static-PIE, so that it starts fast and leaves the low terabyte
 # to the enclave.
-LOADER_SRC := $(filter-out host/sgx/loader/main.c,$(wildcard host/sgx/loader/*.c)) \
+LOADER_SRC := $(filter-out host/sgx/loader/main.c,$(wildcard host/sgx/loader/*.c host/sgx/outside/*.c)) \
     $(filter-out host/sgx/vdso_% host/sgx/sign.c,$(wildcard host/sgx/*.c host/sgx/sim/*.c)) \
     $(addprefix host/base/,cgroup.c descriptor.c egress.c error.c filter.c temp.c util.c walls.c walls_view.c) \
     $(addprefix host/run/,fifo.c frames.c ports.c stream.c) lib/sha2.c lib/cpuid.c lib/io.c \

@@ -197,7 +197,7 @@ static void ask_nonsense(void)
     }
 }
 
-/* A question of host/sgx/loader/network.c, on every descriptor that may lead there: the answer's
+/* A question of host/sgx/outside/network.c, on every descriptor that may lead there: the answer's
  * result. */
 static long ask_connect(const uint8_t ip[4])
 {
@@ -206,7 +206,7 @@ static long ask_connect(const uint8_t ip[4])
         int32_t value;
         uint32_t size;
         uint8_t address[128];
-    } q = {.kind = 1 /* LOADER_CONNECT */,
+    } q = {.kind = 1 /* OUTSIDE_CONNECT */,
            .size = 16,
            .address = {2, 0, 0, 9, ip[0], ip[1], ip[2], ip[3]}};
     int64_t result = 0;

@@ -43,7 +43,7 @@ same "blanks and angle brackets hide nothing" $? 1
 rm "$T/tree/trusted/guest/x.c"
 
 # Floors: from the ground up.
-mkdir -p "$T/tree/verifier"/{base,measure,judge} "$T/tree/host"/{base,store,run,cli,sgx/loader}
+mkdir -p "$T/tree/verifier"/{base,measure,judge} "$T/tree/host"/{base,store,run,cli,sgx/{loader,outside}}
 touch "$T/tree/verifier"/{base/b.h,measure/m.h,judge/j.h} "$T/tree/host"/{base/b.h,run/r.h,cli/c.h}
 try "verifier: a floor uses those below" verifier/judge/x.c verifier/measure/m.h 0
 try "verifier: and none above" verifier/base/x.c verifier/quote/q.h 1
@@ -54,6 +54,9 @@ try "host: launch knows no run" host/launch/x.c host/run/r.h 1
 try "host: base stands on nothing" host/base/x.c host/launch/launch.h 1
 try "host: the store knows no launch" host/store/x.c host/launch/launch.h 1
 try "host: the loader speaks the supervisor's streams" host/sgx/loader/x.c host/run/r.h 0
+touch "$T/tree/host/sgx"/{loader/l.h,outside/o.h}
+try "host: the loader asks the processes outside its walls" host/sgx/loader/x.c host/sgx/outside/o.h 0
+try "host: ... which do not know it" host/sgx/outside/x.c host/sgx/loader/l.h 1
 
 # Circles: of calls, from objects; of includes between headers; of what is listed, with a reason.
 circles() { # NAME WANT [PATTERN]

@@ -188,7 +188,7 @@ int64_t call_flush(struct loader_thread *t, struct sh_slot *s, uint64_t tries)
 
 int64_t call_socket(struct loader_thread *t, struct sh_slot *s, int family, int type)
 {
-    int fd = loader_socket(family, type);
+    int fd = outside_socket(family, type);
     return fd < 0 ? fd : type == SOCK_STREAM ? loader_ring_add(fd) : loader_handle_add(fd);
 }
 
@@ -198,22 +198,30 @@ static int socket_of(uint64_t handle)
     return handle < 3 ? -ENOTSOCK : loader_handle_fd(handle);
 }
 
+/* The address stands in B, bytes to send in A. */
+static int64_t ask_network(int fd, enum outside_question kind, int backlog, struct sh_slot *s)
+{
+    const struct iovec address = {s->b, s->size_b},
+                       bytes = {s->a, kind == OUTSIDE_SEND ? cap_a(s->size_a) : 0};
+    return outside_socket_ask(fd, kind, backlog, &address, &bytes);
+}
+
 int64_t call_bind(struct loader_thread *t, struct sh_slot *s, uint64_t handle)
 {
     int fd = socket_of(handle);
-    return fd < 0 ? fd : loader_socket_ask(fd, LOADER_BIND, 0, s);
+    return fd < 0 ? fd : ask_network(fd, OUTSIDE_BIND, 0, s);
 }
 
 int64_t call_connect(struct loader_thread *t, struct sh_slot *s, uint64_t handle)
 {
     int fd = socket_of(handle);
-    return fd < 0 ? fd : loader_socket_ask(fd, LOADER_CONNECT, 0, s);
+    return fd < 0 ? fd : ask_network(fd, OUTSIDE_CONNECT, 0, s);
 }
 
 int64_t call_listen(struct loader_thread *t, struct sh_slot *s, uint64_t handle, int backlog)
 {
     int fd = socket_of(handle);
-    int64_t r = fd < 0 ? fd : loader_socket_ask(fd, LOADER_LISTEN, backlog, s);
+    int64_t r = fd < 0 ? fd : ask_network(fd, OUTSIDE_LISTEN, backlog, s);
     if (!r)
         loader_ring_listens(handle);
     return r;
@@ -236,7 +244,7 @@ int64_t call_send(struct loader_thread *t, struct sh_slot *s, uint64_t handle, u
     if (fd < 0)
         return fd;
     if (s->size_b)
-        return loader_socket_ask(fd, LOADER_SEND, 0, s);
+        return ask_network(fd, OUTSIDE_SEND, 0, s);
     int flags = MSG_NOSIGNAL | (more == 1 ? MSG_MORE : 0);
     loader_ring_lock(handle);
     int64_t r = loader_ring_send(handle);
@@ -261,7 +269,7 @@ int64_t call_recv(struct loader_thread *t, struct sh_slot *s, uint64_t handle, u
     loader_ring_unlock(handle);
     s->size_a = r > 0 ? (uint64_t)r : 0;
     s->size_b = r < 0 ? 0 : cap_b(addr_size);
-    loader_seen_address(s->b, (socklen_t)s->size_b);
+    outside_seen_address(s->b, (socklen_t)s->size_b);
     return r;
 }
 
@@ -323,9 +331,9 @@ int64_t call_close(struct loader_thread *t, struct sh_slot *s, uint64_t handle)
 }
 
 /* Asks the helper about what stands in A, where its answer comes. */
-static int64_t ask_helper(struct sh_slot *s, enum loader_help kind, uint64_t most)
+static int64_t ask_helper(struct sh_slot *s, enum outside_help kind, uint64_t most)
 {
-    int64_t r = loader_help(kind, s->a, cap_a(s->size_a), s->a, cap_a(most));
+    int64_t r = outside_help(kind, s->a, cap_a(s->size_a), s->a, cap_a(most));
     s->size_a = r < 0 ? 0 : (uint64_t)r;
     return r;
 }
@@ -334,7 +342,7 @@ static int64_t ask_helper(struct sh_slot *s, enum loader_help kind, uint64_t mos
 int64_t call_resolve(struct loader_thread *t, struct sh_slot *s, uint64_t most)
 {
     const uint64_t one = sizeof(struct sh_address);
-    int64_t r = s->size_a > 255 ? -ENAMETOOLONG : ask_helper(s, LOADER_HELP_RESOLVE, UINT64_MAX);
+    int64_t r = s->size_a > 255 ? -ENAMETOOLONG : ask_helper(s, OUTSIDE_RESOLVE, UINT64_MAX);
     uint64_t count = r < 0 ? 0 : (uint64_t)r / one;
     s->size_a = (count < most ? count : most) * one;
     return r < 0 ? r : (int64_t)(s->size_a / one);
@@ -343,12 +351,23 @@ int64_t call_resolve(struct loader_thread *t, struct sh_slot *s, uint64_t most)
 int64_t call_qe_target(struct loader_thread *t, struct sh_slot *s)
 {
     s->size_a = 0;
-    return ask_helper(s, LOADER_HELP_TARGET, UINT64_MAX);
+    return ask_helper(s, OUTSIDE_TARGET, UINT64_MAX);
 }
 
 int64_t call_quote(struct loader_thread *t, struct sh_slot *s, uint64_t most)
 {
-    return ask_helper(s, LOADER_HELP_QUOTE, most);
+    return ask_helper(s, OUTSIDE_QUOTE, most);
+}
+
+int64_t call_share(struct loader_thread *t, struct sh_slot *s)
+{
+    struct sh_share_request q;
+    if (s->size_b != sizeof(q) || s->size_a > SH_SLOT_A_SIZE)
+        return -EINVAL;
+    memcpy(&q, s->b, sizeof(q));
+    int64_t r = outside_share(&q, s->a, s->size_a, s->a);
+    s->size_a = r > 0 ? (uint64_t)r : 0;
+    return r;
 }
 
 /* The rest of the enclave's file, for an enclave that needs it. */

@@ -183,7 +183,7 @@ static int filter_calls(void)
     static struct sh_filter f;
     sh_filter_begin(&f);
     SH_FILTER_CALLS(&f, common, SECCOMP_RET_ALLOW);
-    if (loader.options.network) {
+    if (loader.options.outside.network) {
         SH_FILTER_CALLS(&f, sockets, SECCOMP_RET_ALLOW);
         PUT_OPTIONS(&f, SYS_setsockopt, options_set);
         PUT_OPTIONS(&f, SYS_getsockopt, options_read);
@@ -214,7 +214,7 @@ int loader_confine_begin(struct sh_error *err)
     bool debug = loader.options.debug;
     if (!debug)
         note_wall(SH_WALL_PIDS, sh_wall_pids());
-    int r = loader_helper_start(!debug, err);
+    int r = outside_helper_start(&loader.options.outside, !debug, err);
     if (!r && !debug)
         note_wall(SH_WALL_FILES, sh_wall_files_begin());
     return r;
@@ -240,7 +240,7 @@ static int report_missing(struct sh_error *err)
 int loader_confine(struct sh_error *err)
 {
     bool debug = loader.options.debug;
-    uid_t id = SH_WALL_UID_FIRST + loader.number;
+    uid_t id = SH_WALL_UID_FIRST + loader.options.outside.number;
     if (!debug) { /* a debugger looks for the program's files at their places */
         note_wall(SH_WALL_NETWORK, sh_wall_network());
         if (!(missing & 1u << SH_WALL_FILES))
@@ -250,7 +250,7 @@ int loader_confine(struct sh_error *err)
     prctl(PR_SET_DUMPABLE, debug);
     if (debug) /* `shelter debug` is no ancestor of ours */
         prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
-    else if (loader_helper_follow())
+    else if (outside_helper_follow())
         _exit(SH_EXIT_FAILURE); /* whoever started us is gone */
     note_wall(SH_WALL_LANDLOCK, sh_wall_landlock(false));
     note_wall(SH_WALL_SECCOMP, filter_calls());

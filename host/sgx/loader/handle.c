@@ -37,7 +37,7 @@ int loader_handle_add(int fd)
     pthread_mutex_unlock(&lock);
     if (h < HANDLE_MAX)
         return (int)h;
-    loader_socket_close(fd);
+    outside_socket_close(fd);
     return -EMFILE;
 }
 
@@ -49,5 +49,5 @@ void loader_handle_drop(uint64_t handle)
         first_free = (unsigned)handle;
     pthread_mutex_unlock(&lock);
     if (fd >= 0)
-        loader_socket_close(fd);
+        outside_socket_close(fd);
 }

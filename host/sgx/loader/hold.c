@@ -25,5 +25,5 @@ int loader_hold(struct sh_error *err)
     for (char *p = text; p < text + size && *p; p += strlen(p) + 1)
         argv[argc++] = p;
     loader_parse_more(argc, argv);
-    return loader_network_publish(err);
+    return outside_network_publish(err);
 }

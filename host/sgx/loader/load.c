@@ -164,7 +164,7 @@ static int build_enclave(const uint8_t identity[SGX_IDENTITY_SIZE], const struct
 {
     const struct loader_options *o = &loader.options;
     struct sgx_driver_options d = {
-        .strict = o->strict, .epc_pages = o->epc_pages, .key_file = o->fuse_key};
+        .strict = o->strict, .epc_pages = o->epc_pages, .key_file = o->outside.fuse_key};
     struct sgx_driver_caps caps;
     struct sgx_sigstruct css;
     struct sgx_secs secs;

@@ -21,22 +21,17 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
 
-#include "host/base/egress.h"
 #include "host/base/error.h"
 #include "host/run/frames.h"
-#include "host/run/ports.h"
 #include "host/sgx/driver.h"
 #include "host/sgx/image.h"
+#include "host/sgx/outside/outside.h"
 #include <shelter/channel.h>
 #include <shelter/control.h>
 #include <shelter/enclave.h>
 
-#define LOADER_PORTS_MAX 1024u
 #define LOADER_VOLUMES_MAX 8u
-#define LOADER_SHARES_MAX 64u
 
 /* What the command line said. Strings are argv's and live as long as the process; NULL: not given.
  */
@@ -44,12 +39,8 @@ struct loader_options {
     const char *enclave, *root, *manifest; /* files; always given */
     const char *signature;                 /* a SIGSTRUCT; always given */
     const char *launch, *sites;            /* files */
-    const char *fuse_key;
-    const char *uses; /* file of what runs of the image used; may not be there */
-    const char *
-        sim_tee; /* folder of host/attest/sim_tee.h; without it the simulated TEE gives no quotes */
-    const char *aesm;              /* socket of the quoting service; always set */
-    struct sh_egress_end resolver; /* IPv4; port 0: the host's */
+    const char *uses;               /* file of what runs of the image used; may not be there */
+    struct outside_options outside; /* what is done by processes outside the walls */
     const struct sgx_driver *driver;
     bool strict, debug, trace, stats;
     bool require_confinement; /* a wall that cannot be raised is an error, not a warning */
@@ -57,22 +48,12 @@ struct loader_options {
     uint64_t epc_pages;                  /* 0: no limit of ours */
     int channel;                         /* -1: the enclave's streams are ours */
     bool tty;
-    uint16_t rows, columns; /* its size at the start */
-    bool hold;              /* waits before the first entry for whoever takes it (hold.c) */
-    bool network;           /* published ports, connections out */
-    struct sh_egress egress;
-    struct sh_port *ports; /* published */
-    bool publish_all;      /* instead: each port, under its own number */
-    unsigned port_count;
+    uint16_t rows, columns;        /* its size at the start */
+    bool hold;                     /* waits before the first entry for whoever takes it (hold.c) */
     const char *data[SH_DATA_MAX]; /* data-NAME.img, in the manifest's order */
     unsigned data_count;
     int volumes[LOADER_VOLUMES_MAX]; /* descriptors of files or devices, by the volume's number */
     unsigned volume_count;
-    struct loader_share {
-        const char *folder;
-        bool read_only;
-    } shares[LOADER_SHARES_MAX]; /* by the share's number; folder NULL: there is none */
-    unsigned share_count;
 };
 
 /* A thread of the host, bound to a TCS for good. */
@@ -103,7 +84,6 @@ struct loader_counts {
 struct loader {
     const struct loader_hooks *hooks; /* constant from the start */
     struct loader_options options;    /* constant once parsed */
-    unsigned number;                  /* of the process that was started: no other run has it now */
     struct sgx_enclave enclave;       /* constant once built, as is the next */
     struct sgx_image image;
     struct loader_thread *_Atomic threads; /* none is ever removed */
@@ -138,68 +118,6 @@ extern struct loader loader;
 void loader_parse(int argc, char **argv);
 /* --tty and --publish anew, before the first entry: as loader_parse, no plain arguments. */
 void loader_parse_more(int argc, char **argv);
-
-/* --- outside.c: processes beside the enclave's, outside its walls --- */
-struct loader_outside {
-    int fd; /* our end of a socket of whole messages; -1: there is none */
-    pthread_mutex_t lock;
-    uint8_t message[SH_SLOT_A_SIZE + 256];
-};
-/* As fork, with a socket between the two: *fd is the caller's end, in either process, and its own.
- * The process's id, 0 in the child, or -errno of socketpair or fork. Before there are threads. */
-pid_t loader_outside_fork(int *fd, struct sh_error *err);
-/* For such a process, once: a name, no new rights, and nothing open but `fd` (above 2) and stderr.
- */
-void loader_outside_begin(const char *name, int fd);
-/* Sends both parts as one message, and waits for the answer: a number, and bytes for `out`. One
- * question at a time; others wait. *made: the descriptor that came along, the caller's, or -1.
- * Without `out` and `made` nobody waits: 0. The number, or -EIO (it is gone), -EINVAL (too long),
- * -ENOSPC (the bytes do not fit). */
-int64_t loader_outside_ask(struct loader_outside *to, const struct iovec question[2], void *out,
-                           size_t out_size, int *made);
-
-/* --- helper.c: what needs the host's files, services and keys, in a process of its own --- */
-enum loader_help {
-    LOADER_HELP_TARGET,  /* answer: struct sgx_targetinfo of the quoting enclave */
-    LOADER_HELP_QUOTE,   /* struct sgx_report; answer: a quote, at most SH_QUOTE_SIZE_MAX bytes */
-    LOADER_HELP_RESOLVE, /* a host name; answer: struct sh_address[], at most 16 */
-};
-/* Forks; returns in the process that is to run the enclave, with nothing of this process's changed
- * but its id. The helper is the parent or the child. 0, or -errno of loader_outside_fork. Before
- * there are threads. */
-int loader_helper_start(bool parent_helps, struct sh_error *err);
-/* From now on the caller dies with its parent. 0, or -ECHILD: that one is dead already. Once the
- * user is final, since another one resets it. */
-int loader_helper_follow(void);
-/* One question at a time; waits for its answer, also where the network is slow. Its bytes, or
- * -errno: of loader_outside_ask, -ENOENT (no such name), -ENODEV (no quotes here), -EINVAL (no such
- * question), or what the quoting service failed with. */
-int64_t loader_help(enum loader_help kind, const void *data, size_t size, void *out,
-                    size_t out_size);
-
-/* --- network.c: the enclave's network; addresses are those of <shelter/network.h> ---
- * What names an address is done by a process outside the walls, one question at a time; none waits
- * for the network. */
-/* Takes the published ports, so that nobody else does, and forks; nothing without --network. 0, or
- * -errno: what forbade a port, or -EIO (the process is gone). Before there are threads. */
-int loader_network_open(struct sh_error *err);
-/* With --hold: takes the ports of loader.options now. 0, or -errno as loader_network_open. */
-int loader_network_publish(struct sh_error *err);
-/* A socket for TCP or UDP, not blocking, owned by the caller until loader_socket_close; or -errno:
- * -EAFNOSUPPORT, -EMFILE, and those below. */
-int loader_socket(int family, int type);
-/* Closes any descriptor of the enclave's, a socket at both ends. */
-void loader_socket_close(int fd);
-enum loader_socket_question { LOADER_BIND, LOADER_CONNECT, LOADER_LISTEN, LOADER_SEND };
-/* What names an address, the one in B of the slot (LOADER_SEND: with the bytes in A), and
- * listening. Nobody waits. 0 (LOADER_SEND: the bytes that went), or -errno of Linux for that call;
- * -EACCES (not published; not bound; not allowed by host/base/egress.h), -EINVAL (it was accepted:
- * it has its names; or the address is too long), -ENETUNREACH (no network), -EIO (the process is
- * gone). */
-int64_t loader_socket_ask(int fd, enum loader_socket_question kind, int backlog,
-                          const struct sh_slot *s);
-/* The address that a datagram came from, made the enclave's; others stay. */
-void loader_seen_address(void *address, socklen_t size);
 
 /* --- handle.c: what the enclave may name of our descriptors. 0, 1, 2 are its streams. --- */
 int loader_handle_fd(uint64_t handle);      /* or -EBADF */
@@ -263,7 +181,7 @@ uint64_t loader_clock_hz(struct sh_slot *s);
 #undef CALL_OUT
 
 /* --- confine.c: the walls of host/base/walls.h around the process that runs the enclave --- */
-/* Forks as loader_helper_start does. 0, or its -errno. Before anything is open, and before there
+/* Forks as outside_helper_start does. 0, or its -errno. Before anything is open, and before there
  * are threads. */
 int loader_confine_begin(struct sh_error *err);
 /* Once everything is open and before there are threads; nothing can be opened afterwards but
@@ -338,10 +256,6 @@ void channel_put_last(void);  /* puts it; for the pump, when the streams are emp
 /* --- volume.c --- */
 /* Looks how large those of --volume are, once. 0, or -errno: one is no file or device. */
 int loader_volumes_open(struct sh_error *err);
-
-/* --- share.c: folders of the host, served by a process outside the walls --- */
-/* Before there are threads: looks at those of --share and forks. 0, or -errno of what lacks. */
-int loader_shares_open(struct sh_error *err);
 
 /* --- end.c --- */
 int loader_outputs_open(struct sh_error *err); /* files of --trace, --stats; 0, or -errno of open */

@@ -13,7 +13,7 @@
 #include "host/sgx/loader/loader.h"
 
 struct loader loader = {
-    .options = {.driver = &sgx_driver_sim, .aesm = SH_AESM_SOCKET, .channel = -1}};
+    .options = {.driver = &sgx_driver_sim, .outside.aesm = SH_AESM_SOCKET, .channel = -1}};
 
 struct row {
     const char *name;
@@ -53,26 +53,27 @@ static bool take_tee(const struct row *row, const char *text)
 
 static bool take_network(const struct row *row, const char *text)
 {
-    loader.options.egress.host_loopback = !strcmp(text, "host-loopback");
-    loader.options.network = loader.options.egress.host_loopback || !strcmp(text, "user");
-    return loader.options.network || !strcmp(text, "none");
+    struct outside_options *o = &loader.options.outside;
+    o->egress.host_loopback = !strcmp(text, "host-loopback");
+    o->network = o->egress.host_loopback || !strcmp(text, "user");
+    return o->network || !strcmp(text, "none");
 }
 
 static bool take_broker(const struct row *row, const char *text)
 {
-    return !sh_egress_parse(text, &loader.options.egress.broker);
+    return !sh_egress_parse(text, &loader.options.outside.egress.broker);
 }
 
 static bool take_resolver(const struct row *row, const char *text)
 {
-    return text[0] != '[' && !sh_egress_parse(text, &loader.options.resolver);
+    return text[0] != '[' && !sh_egress_parse(text, &loader.options.outside.resolver);
 }
 
 static bool take_port(const struct row *row, const char *text)
 {
-    struct loader_options *o = &loader.options;
+    struct outside_options *o = &loader.options.outside;
     struct sh_error err = {0};
-    if (o->port_count == LOADER_PORTS_MAX)
+    if (o->port_count == OUTSIDE_PORTS_MAX)
         return false;
     o->ports = sh_realloc_array(o->ports, o->port_count + 1, sizeof(*o->ports));
     return !sh_port_parse(text, &o->ports[o->port_count++], &err);
@@ -98,7 +99,7 @@ static bool take_data(const struct row *row, const char *text)
 
 static bool take_share(const struct row *row, const char *text)
 {
-    struct loader_options *o = &loader.options;
+    struct outside_options *o = &loader.options.outside;
     const char *rest = strchr(text, ':');
     char number[4] = "";
     uint64_t n = 0;
@@ -106,10 +107,10 @@ static bool take_share(const struct row *row, const char *text)
         return false;
     memcpy(number, text, (size_t)(rest - text));
     bool read_only = !strncmp(rest, ":ro:/", 5);
-    if (sh_parse_number(number, 0, LOADER_SHARES_MAX - 1, &n) ||
+    if (sh_parse_number(number, 0, OUTSIDE_SHARES_MAX - 1, &n) ||
         (!read_only && strncmp(rest, ":rw:/", 5)))
         return false;
-    o->shares[n] = (struct loader_share){rest + 4, read_only};
+    o->shares[n] = (struct outside_share){rest + 4, read_only};
     o->share_count = n < o->share_count ? o->share_count : (unsigned)n + 1;
     return true;
 }
@@ -147,9 +148,9 @@ static const struct row table[] = {
     {"tee", "sgx|sgx-sim", take_tee, NULL},
     {"epc-pages", "N", take_number, TO(epc_pages)},
     {"signature", "FILE", take_text, TO(signature)},
-    {"fuse-key", "FILE", take_text, TO(fuse_key)},
-    {"sim-tee", "FOLDER", take_text, TO(sim_tee)},
-    {"aesm", "SOCKET", take_text, TO(aesm)},
+    {"fuse-key", "FILE", take_text, TO(outside.fuse_key)},
+    {"sim-tee", "FOLDER", take_text, TO(outside.sim_tee)},
+    {"aesm", "SOCKET", take_text, TO(outside.aesm)},
     {"launch", "FILE", take_text, TO(launch)},
     {"sites", "FILE", take_text, TO(sites)},
     {"uses", "FILE", take_text, TO(uses)},
@@ -157,7 +158,7 @@ static const struct row table[] = {
     {"network", "user|none|host-loopback", take_network, NULL},
     {"broker", "IP:PORT", take_broker, NULL},
     {"publish", "[IP:]PORT:PORT[/udp]", take_port, NULL},
-    {"publish-all", NULL, take_flag, TO(publish_all)},
+    {"publish-all", NULL, take_flag, TO(outside.publish_all)},
     {"volume", "FD", take_volume, NULL},
     {"data", "FILE", take_data, NULL},
     {"share", "N:ro|rw:FOLDER", take_share, NULL},
@@ -214,7 +215,7 @@ static int parse_options(int argc, char **argv, bool more)
 
 void loader_parse_more(int argc, char **argv)
 {
-    loader.options.port_count = 0;
+    loader.options.outside.port_count = 0;
     (void)parse_options(argc, argv, true);
 }
 
@@ -224,7 +225,10 @@ void loader_parse(int argc, char **argv)
     int at = parse_options(argc, argv, false);
     if (argc - at != 3 || !o->signature || (o->hold && o->channel < 0))
         fail_usage();
-    loader.number = (unsigned)getpid();
+    o->outside.number = (unsigned)getpid();
+    o->outside.simulated = o->driver->simulated;
+    o->outside.has_channel = o->channel >= 0;
+    o->outside.publish_later = o->hold;
     o->enclave = argv[at];
     o->root = argv[at + 1];
     o->manifest = argv[at + 2];

@@ -47,9 +47,10 @@ void loader_main(int argc, char **argv, const struct loader_hooks *hooks)
     signal(SIGPIPE, SIG_IGN);
     for (int i = 0; i < 3; i++)
         loader_handle_set(i, i);
-    bool channel = loader.options.channel >= 0;
-    if (loader_confine_begin(&err) || loader_network_open(&err) || loader_shares_open(&err) ||
-        (channel && loader_pump_open(&err))) {
+    const struct outside_options *outside = &loader.options.outside;
+    bool channel = outside->has_channel;
+    if (loader_confine_begin(&err) || outside_network_open(outside, &err) ||
+        outside_shares_open(outside, &err) || (channel && loader_pump_open(&err))) {
         sh_error_report(&err); /* nothing sends frames yet */
         _exit(SH_EXIT_FAILURE);
     }

@@ -34,7 +34,7 @@ uint64_t loader_uses_show(void)
     uint64_t most = n > 0 ? (uint64_t)n / sizeof(*stored) - 1 : 0;
     if (n < (ssize_t)sizeof(*stored) || stored[0] > most)
         stored[0] = 0;
-    uint64_t known = loader.number % FORGET ? stored[0] : 0;
+    uint64_t known = loader.options.outside.number % FORGET ? stored[0] : 0;
     if (known)
         memcpy(uses->known, stored + 1, known * sizeof(*stored));
     return known;
@@ -66,7 +66,7 @@ void loader_uses_save(void)
     uint64_t used = 0, count = 0;
     while (uses && used < SH_USES_MAX && uses->used[used])
         used++;
-    if (!used || (used == stored[0] && loader.number % FORGET))
+    if (!used || (used == stored[0] && loader.options.outside.number % FORGET))
         return; /* most likely the same as ever */
     memcpy(now + 1, uses->used, used * sizeof(*now));
     qsort(now + 1, used, sizeof(*now), compare_words);

@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "host/base/util.h"
-#include "host/sgx/loader/loader.h"
+#include "host/sgx/outside/outside.h"
 
-pid_t loader_outside_fork(int *fd, struct sh_error *err)
+pid_t outside_fork(int *fd, struct sh_error *err)
 {
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends))
@@ -24,7 +24,7 @@ pid_t loader_outside_fork(int *fd, struct sh_error *err)
     return pid;
 }
 
-void loader_outside_begin(const char *name, int fd)
+void outside_begin(const char *name, int fd)
 {
     close(0);
     close(1);
@@ -35,8 +35,8 @@ void loader_outside_begin(const char *name, int fd)
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
-int64_t loader_outside_ask(struct loader_outside *to, const struct iovec question[2], void *out,
-                           size_t out_size, int *made)
+int64_t outside_ask(struct outside_process *to, const struct iovec question[2], void *out,
+                    size_t out_size, int *made)
 {
     union {
         char bytes[CMSG_SPACE(sizeof(int))];

@@ -21,27 +21,29 @@
 #include "host/base/descriptor.h"
 #include "host/base/util.h"
 #include "host/base/walls.h"
-#include "host/sgx/loader/loader.h"
+#include "host/sgx/outside/outside.h"
 
 #define ADDRESS_MAX 128u
 #define SOCKETS_MAX 65536u
 
-#define SOCKET (LOADER_SEND + 1)
-#define CLOSE (LOADER_SEND + 2)
-#define PUBLISH (LOADER_SEND + 3)
+#define SOCKET (OUTSIDE_SEND + 1)
+#define CLOSE (OUTSIDE_SEND + 2)
+#define PUBLISH (OUTSIDE_SEND + 3)
 
 struct question {
-    uint32_t kind;   /* enum loader_socket_question, or one of those above */
-    uint32_t number; /* of the socket; SOCKET: family; PUBLISH: of the port in loader.options */
+    uint32_t kind;   /* enum outside_question, or one of those above */
+    uint32_t number; /* of the socket; SOCKET: family; PUBLISH: of the port */
     int32_t value;   /* SOCKET: type, LISTEN: backlog */
     uint32_t address_size;
     uint8_t address[ADDRESS_MAX];
 };
 
+static const struct outside_options *options;
+
 /* --- what is published --- */
 
 /* A socket a port, which holds its address until the program binds there; -1: no more. */
-static int held[LOADER_PORTS_MAX];
+static int held[OUTSIDE_PORTS_MAX];
 
 /* `ip`: dotted, "": any IPv4 address; NULL: any at all. */
 static int bind_outside(int fd, int family, const char *ip, in_port_t port)
@@ -70,7 +72,7 @@ struct publication {
 
 static int publish_port(unsigned i)
 {
-    const struct sh_port *p = &loader.options.ports[i];
+    const struct sh_port *p = &options->ports[i];
     held[i] = socket(AF_INET, (p->udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
     return held[i] < 0 ? -errno
                        : bind_outside(held[i], AF_INET, p->host_address, htons(p->host_port));
@@ -78,10 +80,10 @@ static int publish_port(unsigned i)
 
 static struct publication publish_ports(void)
 {
-    for (unsigned i = 0; i < loader.options.port_count; i++) {
+    for (unsigned i = 0; i < options->port_count; i++) {
         int r = publish_port(i);
         if (r)
-            return (struct publication){r, loader.options.ports[i].host_port};
+            return (struct publication){r, options->ports[i].host_port};
     }
     return (struct publication){0};
 }
@@ -89,8 +91,9 @@ static struct publication publish_ports(void)
 /* One that was not known when this process began; another number on the host's side alone. */
 static int64_t publish_later(const struct question *q, const void *data, size_t size)
 {
-    struct loader_options *o = &loader.options;
-    if (!o->hold || size != sizeof(*o->ports) || q->number >= o->port_count || held[q->number] >= 0)
+    const struct outside_options *o = options;
+    if (!o->publish_later || size != sizeof(*o->ports) || q->number >= o->port_count ||
+        held[q->number] >= 0)
         return -EINVAL;
     memcpy(&o->ports[q->number], data, size);
     return publish_port(q->number);
@@ -111,12 +114,12 @@ static bool is_host(int family, const struct sockaddr_in *a)
 static int bind_published(int fd, int family, int type, const struct sockaddr_in *a)
 {
     unsigned port = ntohs(a->sin_port);
-    if (loader.options.publish_all && port == SH_AGENT_PORT)
+    if (options->publish_all && port == SH_AGENT_PORT)
         return -EACCES;
-    if (loader.options.publish_all)
+    if (options->publish_all)
         return bind_outside(fd, family, is_host(family, a) ? "127.0.0.1" : NULL, a->sin_port);
-    for (unsigned i = 0; i < loader.options.port_count; i++) {
-        const struct sh_port *p = &loader.options.ports[i];
+    for (unsigned i = 0; i < options->port_count; i++) {
+        const struct sh_port *p = &options->ports[i];
         if (p->udp != (type == SOCK_DGRAM) || p->guest_port != port)
             continue;
         if (held[i] >= 0)
@@ -135,7 +138,7 @@ static struct sockaddr_in resolver = {.sin_family = AF_INET};
 
 static void find_resolver(void)
 {
-    const struct sh_egress_end *given = &loader.options.resolver;
+    const struct sh_egress_end *given = &options->resolver;
     resolver.sin_port = htons(given->port ? given->port : 53);
     if (given->port)
         memcpy(&resolver.sin_addr, given->address + 12, 4);
@@ -166,7 +169,7 @@ static void map_address(void *address, socklen_t size)
         map_outside(&b->sin6_addr.s6_addr[12], &b->sin6_port);
 }
 
-void loader_seen_address(void *address, socklen_t size)
+void outside_seen_address(void *address, socklen_t size)
 {
     struct sockaddr_in *a = address;
     if (size < sizeof(*a) || a->sin_family != AF_INET ||
@@ -213,25 +216,25 @@ static int64_t do_action(struct question *q, const void *data, size_t size)
         return -EBADF;
     getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &option_size);
     getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &option_size);
-    if (q->kind == LOADER_CONNECT || q->kind == LOADER_SEND) {
-        if (!sh_egress_allows_socket(&loader.options.egress, to, q->address_size,
+    if (q->kind == OUTSIDE_CONNECT || q->kind == OUTSIDE_SEND) {
+        if (!sh_egress_allows_socket(&options->egress, to, q->address_size,
                                      type == SOCK_DGRAM && published[q->number]))
             return -EACCES;
         map_address(to, q->address_size);
     }
     switch (q->kind) {
-    case LOADER_BIND: {
+    case OUTSIDE_BIND: {
         int r = bind_published(fd, family, type, (struct sockaddr_in *)to);
         published[q->number] = !r;
         return r;
     }
-    case LOADER_CONNECT:
+    case OUTSIDE_CONNECT:
         return connect(fd, to, q->address_size) ? -errno : 0;
-    case LOADER_LISTEN: /* a socket without a port would get one that was not published */
+    case OUTSIDE_LISTEN: /* a socket without a port would get one that was not published */
         if (getsockname(fd, (struct sockaddr *)&own, &own_size) || !own.sin6_port)
             return -EACCES;
         return listen(fd, q->value) ? -errno : 0;
-    case LOADER_SEND: {
+    case OUTSIDE_SEND: {
         ssize_t n = sendto(fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT, to, q->address_size);
         return n < 0 ? -errno : n;
     }
@@ -272,14 +275,14 @@ static bool serve_one(int fd)
  * refused. */
 static _Noreturn void serve_questions(int fd)
 {
-    bool root_ports = loader.options.publish_all;
+    bool root_ports = options->publish_all;
     struct publication done;
-    uid_t id = SH_WALL_UID_FIRST + loader.number;
-    for (unsigned i = 0; i < loader.options.port_count; i++)
-        root_ports |= loader.options.ports[i].host_port < IPPORT_RESERVED;
-    loader_outside_begin("shelter-network", fd);
+    uid_t id = SH_WALL_UID_FIRST + options->number;
+    for (unsigned i = 0; i < options->port_count; i++)
+        root_ports |= options->ports[i].host_port < IPPORT_RESERVED;
+    outside_begin("shelter-network", fd);
     memset(held, -1, sizeof(held));
-    done = loader.options.hold ? (struct publication){0} : publish_ports();
+    done = options->publish_later ? (struct publication){0} : publish_ports();
     (void)!chdir("/"); /* the root of both becomes empty when the walls are up */
     (void)sh_wall_user(id, id, root_ports);
     prctl(PR_SET_DUMPABLE, 0);
@@ -294,16 +297,17 @@ static _Noreturn void serve_questions(int fd)
 
 /* --- the enclave's side --- */
 
-static struct loader_outside network = {.fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
+static struct outside_process network = {.fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
 static uint32_t numbers[SOCKETS_MAX]; /* of a descriptor's socket outside, + 1; 0: it has none */
 
-int loader_network_open(struct sh_error *err)
+int outside_network_open(const struct outside_options *o, struct sh_error *err)
 {
     struct publication done;
-    if (!loader.options.network)
+    options = o;
+    if (!options->network)
         return 0;
     find_resolver();
-    pid_t pid = loader_outside_fork(&network.fd, err);
+    pid_t pid = outside_fork(&network.fd, err);
     if (pid < 0)
         return pid;
     if (pid == 0)
@@ -316,23 +320,23 @@ int loader_network_open(struct sh_error *err)
 static int64_t ask_process(struct question *q, const void *data, size_t size, int *made)
 {
     const struct iovec question[] = {{q, sizeof(*q)}, {(void *)data, size}};
-    return network.fd < 0 ? -ENETUNREACH : loader_outside_ask(&network, question, NULL, 0, made);
+    return network.fd < 0 ? -ENETUNREACH : outside_ask(&network, question, NULL, 0, made);
 }
 
-int loader_network_publish(struct sh_error *err)
+int outside_network_publish(struct sh_error *err)
 {
-    const struct loader_options *o = &loader.options;
     int none;
-    for (unsigned i = 0; i < o->port_count; i++) {
+    for (unsigned i = 0; i < options->port_count; i++) {
+        const struct sh_port *p = &options->ports[i];
         struct question q = {.kind = PUBLISH, .number = i};
-        int64_t r = ask_process(&q, &o->ports[i], sizeof(o->ports[i]), &none);
+        int64_t r = ask_process(&q, p, sizeof(*p), &none);
         if (r)
-            return sh_fail_errno(err, (int)r, "cannot publish port %u", o->ports[i].host_port);
+            return sh_fail_errno(err, (int)r, "cannot publish port %u", p->host_port);
     }
     return 0;
 }
 
-int loader_socket(int family, int type)
+int outside_socket(int family, int type)
 {
     struct question q = {.kind = SOCKET, .number = (uint32_t)family, .value = type};
     int fd = -1;
@@ -350,7 +354,7 @@ int loader_socket(int family, int type)
     return -EMFILE;
 }
 
-void loader_socket_close(int fd)
+void outside_socket_close(int fd)
 {
     uint32_t number =
         (unsigned)fd < SOCKETS_MAX ? __atomic_exchange_n(&numbers[fd], 0, __ATOMIC_ACQ_REL) : 0;
@@ -360,19 +364,17 @@ void loader_socket_close(int fd)
     close(fd);
 }
 
-int64_t loader_socket_ask(int fd, enum loader_socket_question kind, int backlog,
-                          const struct sh_slot *s)
+int64_t outside_socket_ask(int fd, enum outside_question kind, int backlog,
+                           const struct iovec *address, const struct iovec *bytes)
 {
     struct question q = {.kind = kind, .value = backlog};
-    uint64_t size = s->size_a < SH_SLOT_A_SIZE ? s->size_a : SH_SLOT_A_SIZE;
-    uint64_t address_size = s->size_b;
     uint32_t number =
         (unsigned)fd < SOCKETS_MAX ? __atomic_load_n(&numbers[fd], __ATOMIC_ACQUIRE) : 0;
     int none;
-    if (!number || address_size > ADDRESS_MAX)
+    if (!number || address->iov_len > ADDRESS_MAX)
         return -EINVAL; /* accepted: it is connected, and bound */
     q.number = number - 1;
-    q.address_size = (uint32_t)address_size;
-    memcpy(q.address, s->b, address_size);
-    return ask_process(&q, s->a, kind == LOADER_SEND ? size : 0, &none);
+    q.address_size = (uint32_t)address->iov_len;
+    memcpy(q.address, address->iov_base, address->iov_len);
+    return ask_process(&q, bytes->iov_base, bytes->iov_len, &none);
 }

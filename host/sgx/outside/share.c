@@ -5,6 +5,7 @@
 // them.
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -14,15 +15,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <shelter/share.h>
-
 #include "host/base/util.h"
 #include "host/base/walls.h"
-#include "host/sgx/loader/loader.h"
+#include "host/sgx/outside/outside.h"
 
 #define NODES_MAX 16384u
 #define BUCKETS 4096u
 #define TEXT_MAX 4096u
+
+static const struct outside_options *options;
 
 /* --- nodes: the files that the enclave may speak of --- */
 
@@ -65,7 +66,7 @@ static void close_one(int *fd)
 
 static void forget_node(uint32_t number)
 {
-    struct node *n = number > loader.options.share_count ? find_node(number) : NULL;
+    struct node *n = number > options->share_count ? find_node(number) : NULL;
     if (!n)
         return;
     for (unsigned *at = &buckets[n->ino % BUCKETS]; *at; at = &nodes[*at].next) {
@@ -88,7 +89,7 @@ static int64_t number_of(int *fd, unsigned share, const struct stat *st)
             return i;
     }
     for (i = 0; i < NODES_MAX; i++) {
-        last = last + 1 < NODES_MAX ? last + 1 : loader.options.share_count + 1;
+        last = last + 1 < NODES_MAX ? last + 1 : options->share_count + 1;
         if (!nodes[last].fd)
             break;
     }
@@ -352,7 +353,7 @@ static int64_t answer_question(const struct sh_share_request *q, const char *dat
     char name[SH_SHARE_NAME_MAX + 1] = "";
     if (!n)
         return -ESTALE;
-    if (is_change(q->op) && loader.options.shares[n->share].read_only)
+    if (is_change(q->op) && options->shares[n->share].read_only)
         return -EROFS;
     if (!two && q->op != SH_SHARE_LOOKUP && q->op != SH_SHARE_REMOVE)
         return answer_node(q, n, data, size, out);
@@ -391,12 +392,12 @@ static bool serve_one(int fd)
 static void raise_walls(void)
 {
     struct sh_wall_view view = {0};
-    const char *folders[LOADER_SHARES_MAX];
+    const char *folders[OUTSIDE_SHARES_MAX];
     size_t count = 0;
-    uid_t uid = SH_WALL_UID_FIRST + loader.number;
+    uid_t uid = SH_WALL_UID_FIRST + options->number;
     gid_t gid = uid;
-    for (unsigned i = 0; i < loader.options.share_count; i++) {
-        const struct loader_share *s = &loader.options.shares[i];
+    for (unsigned i = 0; i < options->share_count; i++) {
+        const struct outside_share *s = &options->shares[i];
         if (!s->folder)
             continue;
         folders[count++] = s->folder;
@@ -418,7 +419,7 @@ static _Noreturn void serve_questions(int fd)
 {
     struct rlimit most;
     int32_t first[2] = {0, 0};
-    loader_outside_begin("shelter-shares", fd);
+    outside_begin("shelter-shares", fd);
     umask(0); /* modes are as the program asked */
     if (!getrlimit(RLIMIT_NOFILE, &most)) {
         most.rlim_cur = most.rlim_max;
@@ -426,8 +427,8 @@ static _Noreturn void serve_questions(int fd)
     }
     proc_fds = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
     raise_walls();
-    for (unsigned i = 0; !first[0] && i < loader.options.share_count; i++) {
-        const char *folder = loader.options.shares[i].folder;
+    for (unsigned i = 0; !first[0] && i < options->share_count; i++) {
+        const char *folder = options->shares[i].folder;
         if (!folder) /* a number that is none */
             continue;
         int at = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -435,7 +436,7 @@ static _Noreturn void serve_questions(int fd)
         first[1] = (int32_t)i;
         nodes[i + 1] = (struct node){.fd = at + 1, .share = i};
     }
-    last = loader.options.share_count;
+    last = options->share_count;
     (void)send(fd, first, sizeof(first), MSG_NOSIGNAL);
     while (!first[0] && serve_one(fd))
         ;
@@ -444,14 +445,15 @@ static _Noreturn void serve_questions(int fd)
 
 /* --- the enclave's side --- */
 
-static struct loader_outside shares = {.fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
+static struct outside_process shares = {.fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
 
-int loader_shares_open(struct sh_error *err)
+int outside_shares_open(const struct outside_options *o, struct sh_error *err)
 {
     int32_t first[2];
-    if (!loader.options.share_count)
+    options = o;
+    if (!options->share_count)
         return 0;
-    pid_t pid = loader_outside_fork(&shares.fd, err);
+    pid_t pid = outside_fork(&shares.fd, err);
     if (pid < 0)
         return pid;
     if (pid == 0)
@@ -460,19 +462,11 @@ int loader_shares_open(struct sh_error *err)
         return sh_fail(err, -EIO, "the process of the shared folders ended unexpectedly");
     if (!first[0])
         return 0;
-    return sh_fail_errno(err, first[0], "cannot share %s", loader.options.shares[first[1]].folder);
+    return sh_fail_errno(err, first[0], "cannot share %s", options->shares[first[1]].folder);
 }
 
-int64_t call_share(struct loader_thread *t, struct sh_slot *s)
+int64_t outside_share(const struct sh_share_request *q, const void *data, size_t size, void *out)
 {
-    struct sh_share_request q;
-    if (shares.fd < 0)
-        return -ENOENT;
-    if (s->size_b != sizeof(q) || s->size_a > SH_SLOT_A_SIZE)
-        return -EINVAL;
-    memcpy(&q, s->b, sizeof(q));
-    const struct iovec question[] = {{&q, sizeof(q)}, {s->a, s->size_a}};
-    int64_t r = loader_outside_ask(&shares, question, s->a, SH_SLOT_A_SIZE, NULL);
-    s->size_a = r > 0 ? (uint64_t)r : 0;
-    return r;
+    const struct iovec question[] = {{(void *)q, sizeof(*q)}, {(void *)data, size}};
+    return shares.fd < 0 ? -ENOENT : outside_ask(&shares, question, out, SH_SLOT_A_SIZE, NULL);
 }

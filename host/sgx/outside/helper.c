@@ -26,7 +26,8 @@
 #include "host/attest/sim_tee.h"
 #include "host/base/util.h"
 #include "host/base/walls.h"
-#include "host/sgx/loader/loader.h"
+#include "host/sgx/outside/outside.h"
+#include "host/sgx/sim/sgxsim.h"
 
 #define ASK_MAX 512u /* bytes of a question */
 #define ADDRESSES_MAX 16u
@@ -34,7 +35,7 @@
 _Static_assert(SH_QUOTE_MAX == SH_QUOTE_SIZE_MAX, "what is made fits what is asked for");
 
 struct question {
-    uint32_t kind; /* enum loader_help */
+    uint32_t kind; /* enum outside_help */
     uint8_t data[ASK_MAX];
 };
 
@@ -43,7 +44,8 @@ struct answer {
     uint8_t data[SH_QUOTE_MAX];
 };
 
-static struct loader_outside helper = {.fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
+static const struct outside_options *options;
+static struct outside_process helper = {.fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* --- the helper --- */
 
@@ -63,10 +65,10 @@ static int64_t find_target(void *out)
     struct sgx_targetinfo target;
     struct sh_error err = {0};
     int r = 0;
-    if (loader.options.driver->simulated)
+    if (options->simulated)
         sh_sim_qe_target(&target);
     else
-        r = sh_aesm_target(loader.options.aesm, &target, &err);
+        r = sh_aesm_target(options->aesm, &target, &err);
     memcpy(out, &target, sizeof(target));
     return r ? say_why(r, &err) : (int64_t)sizeof(target);
 }
@@ -79,10 +81,10 @@ static int64_t make_quote(const void *data, size_t size, void *out)
     if (size != sizeof(report))
         return -EINVAL;
     memcpy(&report, data, sizeof(report));
-    if (!loader.options.driver->simulated)
-        r = sh_aesm_quote(loader.options.aesm, &report, out, &err);
-    else if (loader.options.sim_tee)
-        r = sh_sim_qe_quote_sgx(loader.options.sim_tee, &report, out, &err);
+    if (!options->simulated)
+        r = sh_aesm_quote(options->aesm, &report, out, &err);
+    else if (options->sim_tee)
+        r = sh_sim_qe_quote_sgx(options->sim_tee, &report, out, &err);
     return say_why(r, &err);
 }
 
@@ -116,17 +118,17 @@ static bool serve_one(int fd)
     if (n <= 0)
         return n < 0 && errno == EINTR;
     size_t size = (size_t)n < sizeof(q.kind) ? 0 : (size_t)n - sizeof(q.kind);
-    a.result = q.kind == LOADER_HELP_TARGET    ? find_target(a.data)
-               : q.kind == LOADER_HELP_QUOTE   ? make_quote(q.data, size, a.data)
-               : q.kind == LOADER_HELP_RESOLVE ? resolve_name((char *)q.data, (void *)a.data)
-                                               : -EINVAL;
+    a.result = q.kind == OUTSIDE_TARGET    ? find_target(a.data)
+               : q.kind == OUTSIDE_QUOTE   ? make_quote(q.data, size, a.data)
+               : q.kind == OUTSIDE_RESOLVE ? resolve_name((char *)q.data, (void *)a.data)
+                                           : -EINVAL;
     n = send(fd, &a, sizeof(a.result) + (a.result > 0 ? (size_t)a.result : 0), MSG_NOSIGNAL);
     return n > 0;
 }
 
 /* It looks up names and makes quotes: it reads the system's files and the simulated TEE's keys
  * (also of a store that is not root's), and writes none. Its end is a signal to the
- * child (loader_helper_follow), which needs the right to send one. */
+ * child (outside_helper_follow), which needs the right to send one. */
 static void confine_helper(void)
 {
     struct sh_wall_view view = {0};
@@ -135,8 +137,8 @@ static void confine_helper(void)
     sh_wall_view_add(&view, "/etc", SH_WALL_READ);
     if (resolv)
         sh_wall_view_add(&view, dirname(resolv), SH_WALL_READ);
-    if (loader.options.sim_tee)
-        sh_wall_view_add(&view, loader.options.sim_tee, SH_WALL_READ);
+    if (options->sim_tee)
+        sh_wall_view_add(&view, options->sim_tee, SH_WALL_READ);
     prctl(PR_SET_DUMPABLE, 0);
     (void)sh_wall_capabilities(1u << CAP_KILL | 1u << CAP_DAC_READ_SEARCH);
     (void)sh_wall_landlock_view(&view, SH_LANDLOCK_NETWORK | SH_LANDLOCK_SIGNALS);
@@ -167,7 +169,7 @@ static _Noreturn void serve_parent(int fd, pid_t child)
 {
     static const int list[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
     int status;
-    for (size_t i = 0; loader.options.channel >= 0 && i < sizeof(list) / sizeof(list[0]); i++)
+    for (size_t i = 0; options->has_channel && i < sizeof(list) / sizeof(list[0]); i++)
         signal(list[i], SIG_IGN);
     while (serve_one(fd))
         ;
@@ -178,17 +180,17 @@ static _Noreturn void serve_parent(int fd, pid_t child)
 
 /* --- the two --- */
 
-int loader_helper_start(bool parent_helps, struct sh_error *err)
+int outside_helper_start(const struct outside_options *o, bool parent_helps, struct sh_error *err)
 {
     int fd;
-    if (loader.options.driver->simulated)
-        (void)sgxsim_power_on(
-            loader.options.fuse_key); /* what fails is said when the enclave is built */
-    pid_t pid = loader_outside_fork(&fd, err);
+    options = o;
+    if (options->simulated)
+        (void)sgxsim_power_on(options->fuse_key); /* what fails is said when the enclave is built */
+    pid_t pid = outside_fork(&fd, err);
     if (pid < 0)
         return pid;
     if (parent_helps == (pid > 0)) {
-        loader_outside_begin("shelter-helper", fd);
+        outside_begin("shelter-helper", fd);
         confine_helper();
         if (pid > 0)
             serve_parent(fd, pid);
@@ -200,7 +202,7 @@ int loader_helper_start(bool parent_helps, struct sh_error *err)
     return 0;
 }
 
-int loader_helper_follow(void)
+int outside_helper_follow(void)
 {
     char byte;
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))
@@ -208,10 +210,10 @@ int loader_helper_follow(void)
     return recv(helper.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0 ? -ECHILD : 0;
 }
 
-int64_t loader_help(enum loader_help kind, const void *data, size_t size, void *out,
-                    size_t out_size)
+int64_t outside_help(enum outside_help kind, const void *data, size_t size, void *out,
+                     size_t out_size)
 {
     uint32_t head = kind;
     const struct iovec question[] = {{&head, sizeof(head)}, {(void *)data, size}};
-    return loader_outside_ask(&helper, question, out, out_size, NULL);
+    return outside_ask(&helper, question, out, out_size, NULL);
 }
