@@ -59,9 +59,12 @@ static int connect_one(const struct addrinfo *a, uint64_t deadline)
 {
     int error = 0;
     socklen_t size = sizeof(error);
+    struct sockaddr_storage any = {.ss_family = (sa_family_t)a->ai_family};
     int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -errno;
+    /* The first connect that has to choose a port draws 256 KiB of random numbers; bind none. */
+    (void)bind(fd, (struct sockaddr *)&any, a->ai_addrlen);
     int rc = connect(fd, a->ai_addr, a->ai_addrlen) ? -errno : 0;
     if (rc == -EINPROGRESS) {
         rc = wait_for(fd, POLLOUT, deadline);
