@@ -127,6 +127,10 @@ def walk_by_hand(server):
          (client.key.jwk, "good", "tdx", False, MRTD["mrtd"]))
     same("token: is an EAR", (claims["eat_profile"], claims["submods"]["cpu0"]["ear.status"], set(claims["ear.verifier-id"])),
          ("tag:github.com,2023:veraison/ear", "affirming", {"developer", "build"}))
+    same("token: lives five minutes where nothing else is said", claims["exp"] - claims["iat"], 300)
+    entry = [json.loads(line) for line in shelter("log", "--json").stdout.splitlines()][-1]
+    same("log: names the token, not the client's cookie", (entry["event"], entry["session"], open(jar).read().split()[-1] in json.dumps(entry)),
+         ("resource", claims["jti"], False))
     same("token: kid is the thumbprint", json.loads(unb64u(head)), {"alg": "ES256", "typ": "JWT", "kid": jwk["kid"]})
 
 
@@ -385,6 +389,15 @@ def abuse(server):
         answers = [f.result()[0] for f in [pool.submit(c.ask, "POST", "/kbs/v0/attest", body) for _ in range(12)]]
     same("twelve at once with one nonce: one is accepted", (answers.count(200), answers.count(409)), (1, 11))
     refused("oversize: a challenge needs no 4 KiB", c.ask("POST", "/kbs/v0/auth", b" " * 5000 + b"{}"), 413, "too-large")
+    for name, head, body in (("a length and chunks", b"Content-Length: 5\r\nTransfer-Encoding: chunked", b"0\r\n\r\n"),
+                             ("two lengths", b"Content-Length: 2\r\nContent-Length: 0", b"{}"),
+                             ("two codings", b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity", b"0\r\n\r\n"),
+                             ("an unknown coding", b"Transfer-Encoding: xchunked", b"0\r\n\r\n"),
+                             ("a length with a sign", b"Content-Length: +2", b"{}"), ("a name with a space", b"Content-Length : 2", b"{}"),
+                             ("two hosts", b"Host: y\r\nContent-Length: 2", b"{}")):
+        with strangers.connect(c.url, "127.0.0.1") as s:
+            s.sendall(b"POST /kbs/v0/auth HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n\r\n" + body + b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            same(f"smuggled behind {name}: refused, and nothing behind is read", [a[0] for a in strangers.answers(s, 2)], [400])
     refused("a body where none is wanted", c.ask("GET", "/healthz", b"x"), 413, "too-large")
 
 

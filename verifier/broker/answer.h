@@ -35,6 +35,7 @@ struct sb_request {
     const char *allow; // Allow
     const char *www_authenticate;
     bool retry_after;
+    bool close;            // the connection, after the answer
     bool wait;             // not yet: until wait_until_ms (waiting.h)
     int64_t wait_until_ms; // monotonic
     bool page;             // HTML: with headers that keep a browser narrow

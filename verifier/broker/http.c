@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define COOKIE "kbs-session-id"
 #define VERSION_HEADER "Shelter-Resource-Version"
@@ -70,6 +71,7 @@ static enum MHD_Result send_answer(struct sb_request *r)
     add_header(m, "Retry-After", r->retry_after ? "1" : NULL);
     add_header(m, "Location", r->location);
     add_header(m, VERSION_HEADER, r->version);
+    add_header(m, "Connection", r->close ? "close" : NULL);
     if (r->page) {
         add_header(m, "Content-Security-Policy", PAGE_POLICY);
         add_header(m, "X-Frame-Options", "DENY");
@@ -142,6 +144,37 @@ static bool grow_body(struct sb_request *r, size_t size)
     return true;
 }
 
+struct framing {
+    unsigned hosts, lengths, codings;
+    bool odd;
+};
+
+static enum MHD_Result count_framing(void *cls, enum MHD_ValueKind kind, const char *name,
+                                     const char *value)
+{
+    struct framing *f = cls;
+
+    f->hosts += !strcasecmp(name, "Host");
+    f->lengths += !strcasecmp(name, "Content-Length");
+    f->codings += !strcasecmp(name, "Transfer-Encoding");
+    if (strpbrk(name, " \t") ||
+        (!strcasecmp(name, "Content-Length") &&
+         (!value || !*value || value[strspn(value, "0123456789")])) ||
+        (!strcasecmp(name, "Transfer-Encoding") && (!value || strcasecmp(value, "chunked"))))
+        f->odd = true;
+    return MHD_YES;
+}
+
+// Whether everybody in front of us finds the request's end where we do (RFC 9112, 6.3): else what
+// follows could be taken for somebody else's request.
+static bool is_framing_clear(struct sb_request *r)
+{
+    struct framing f = {0};
+
+    MHD_get_connection_values(r->connection, MHD_HEADER_KIND, count_framing, &f);
+    return !f.odd && f.hosts <= 1 && f.lengths + f.codings <= 1;
+}
+
 // Headers are there, the body is not: refuse now what needs no body.
 static void judge_head(struct sb_request *r, const char *url, const char *method)
 {
@@ -151,6 +184,11 @@ static void judge_head(struct sb_request *r, const char *url, const char *method
 
     if (!sb_limit_take(&r->server->limit, r->peer_id, sb_clock_ms())) {
         sb_problem(r, 429, "rate", "this peer asks too often");
+        return;
+    }
+    if (!is_framing_clear(r)) {
+        r->close = true;
+        sb_problem(r, 400, "malformed", "where the request ends can be read in two ways");
         return;
     }
     if (strlen(url) >= sizeof(r->url)) {
