@@ -15,6 +15,8 @@ image=$T/image
 status "doctor" 0 "$SHELTER" doctor
 cp "$T/out" "$T/doctor"
 grep -qE '^  ok wall +a PID namespace$' "$T/out" && namespaces=1 || namespaces=
+trace=(strace -f -qq -e trace=landlock_restrict_self -e signal=none -o)
+grep -qE '^  ok wall +Landlock' "$T/out" && command -v strace >/dev/null && landlock=1 || landlock=
 launch() { # WORD…: a launch config
     printf 'version = "0.1.0"\nalgorithm = "sha384"\n\n[data]\n"shelter.launch" = '"'''"'\n'
     printf 'arg %s\n' "$@"
@@ -73,6 +75,14 @@ for user in "${users[@]}"; do
     status "user $user: likewise where the host's loopback is meant" 0 "${load[@]}"
     same "user $user: to that, by its own address only" \
         "$(tail -n +2 "$T/out" | tr '\n' ' ')" "$none host EINPROGRESS "
+
+    # The filter refuses what Landlock would refuse as well: that it is there shows in the call alone.
+    if [ -n "$landlock" ]; then
+        set_up "$user" --network=user
+        status "user $user: it runs, traced" 0 "${trace[@]}" "$T/trace" "${load[@]}"
+        same "user $user: Landlock around the enclave, its helper and who connects for it" \
+            "$(grep -c 'landlock_restrict_self(.* = 0$' "$T/trace")" 3
+    fi
 
     # The process from outside.
     words=(/bin/escape stay)
