@@ -131,6 +131,8 @@ static void test_forms(void **state)
     assert_site(0, 2, SH_SITE_CPUID, 5, 0);
     assert_int_equal(FIND(READ CPUID "\x74\xfc" RET), 1); /* something jumps to it */
     assert_site(0, 2, SH_SITE_CPUID, 2, 0);
+    assert_int_equal(FIND(GETPID CPUID "\xff\xe2"), 1); /* a switch's jump does not matter here */
+    assert_site(0, 0, SH_SITE_CPUID, 7, 5);
     assert_int_equal(FIND(GETPID SYSCALL GETPID SYSCALL RET), 2);
     assert_site(1, 7, SH_SITE_CALL, 7, 5);
     /* The second would take what the first one keeps. */

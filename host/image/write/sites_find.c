@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Finds sites in one program, by decoding what is proven to be code.
 //
-// The form `mov $number, %eax; syscall` needs no more proof than that: its first five bytes are one
-// instruction, and the `syscall` stays where it is. Other sites are taken only if nothing can jump
-// to an instruction that would be overwritten: no branch, no address in code or data, no symbol,
-// and no indirect jump or landing pad in the same function.
+// The forms `mov $number, %eax; syscall` and `mov $leaf, %eax; cpuid` need no more proof than that:
+// the first five bytes are one instruction, and what follows stays where it is. Other sites are
+// taken only if nothing can jump to an instruction that would be overwritten: no branch, no address
+// in code or data, no symbol, and no indirect jump or landing pad in the same function.
 #include <string.h>
 
 #include <Zydis/Zydis.h>
@@ -279,12 +279,14 @@ static void choose_sites(struct finder *f)
         const struct op *op = &f->ops[n], *before = n ? op - 1 : NULL;
         size_t had = f->out->count;
         uint32_t number;
+        bool loads = n > first_free && loads_number(f->bytes + before->at, before->size, &number);
         if (op->kind == KIND_CPUID) {
-            if (!relocate_site(f, n, first_free))
+            if (!relocate_site(f, n, first_free) &&
+                (!loads ||
+                 !add_site(f, SH_SITE_CPUID, before->at, before->size + 2u, before->size)))
                 add_site(f, SH_SITE_CPUID, op->at, 2, 0);
         } else if (op->kind == KIND_SYSCALL) {
-            if (n > first_free && loads_number(f->bytes + before->at, before->size, &number) &&
-                number < CALL_NUMBER_MAX) {
+            if (loads && number < CALL_NUMBER_MAX) {
                 if (number != SIGRETURN)
                     add_site(f, SH_SITE_CALL, before->at, before->size + 2u, before->size);
             } else {
