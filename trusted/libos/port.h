@@ -57,7 +57,7 @@ struct port_info {
  * host could choose.
  * Source: Intel SDM vol. 3D, leaves EACCEPT, EACCEPTCOPY, EMODPE, EMODPR, EMODT. */
 
-/* Zeroed pages where there were none. 0 or -ENOMEM. */
+/* Zeroed pages where there were none; best expected first. 0 or -ENOMEM. */
 int port_pages_add(uint64_t addr, uint64_t count, int prot);
 
 /* New pages with these contents, count source pages given one by one; readable or executable from

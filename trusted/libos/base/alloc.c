@@ -129,6 +129,8 @@ uint64_t memory_for_files(void)
 static int commit_pages(uint64_t addr, uint64_t count)
 {
     int r = charge_pages(count);
+    if (!r)
+        port_pages_expect(&(struct sh_pages){addr, count << PAGE_SHIFT}, 1);
     if (!r && (r = port_pages_add(addr, count, PORT_R | PORT_W)))
         memory_uncharge(count);
     if (!r)

@@ -45,7 +45,7 @@ static uint64_t batch_count(struct area *a, uint64_t addr)
 
 /* A program's data: its own pages of a file of the image. Nearly all of them are written to, by
  * relocations and counters, so one fault brings them, as far as one lock goes. */
-static bool is_data(const struct area *a)
+bool area_is_data(const struct area *a)
 {
     const struct inode *i = a->file ? a->file->inode : NULL;
     return i && (a->prot & PORT_W) && !a->shared && !a->locked && i->has_lower && !i->written &&
@@ -56,7 +56,7 @@ static int populate_from(struct area *a, uint64_t addr, uint64_t count)
 {
     const uint64_t size = 512ul << PAGE_SHIFT, low = addr & ~(size - 1);
     uint64_t start = MAX(a->start, low), end = MIN(a->end, low + size);
-    bool whole = is_data(a);
+    bool whole = area_is_data(a);
     if (!whole && !a->locked)
         uses_bring(a, start, end);
     int r = whole ? page_populate(a, start, (end - start) >> PAGE_SHIFT)

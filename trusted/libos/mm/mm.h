@@ -117,7 +117,8 @@ static inline unsigned page_slot(uint64_t addr)
 }
 
 /* ---- mm/area.c: of the calling process; alone, or with space.list held ---- */
-struct area *area_find(uint64_t addr);                           /* holding addr, or NULL */
+struct area *area_find(uint64_t addr);   /* holding addr, or NULL */
+bool area_is_data(const struct area *a); /* of a program, so that all of it is brought at once */
 struct area *area_find_in(const struct space *s, uint64_t addr); /* in any space */
 size_t area_index(uint64_t addr);                   /* of the first area with end > addr */
 int area_add(struct area a);                        /* takes a reference of a.file */
@@ -203,6 +204,8 @@ static inline int page_rights(int prot)
 /* ---- mm/uses.c: what earlier runs used of the image's files ---- */
 /* Brings what is known of this part of an area, within one 2 MiB, and is not there; or nothing. */
 void uses_bring(struct area *a, uint64_t start, uint64_t end);
+/* Brings what a program that was just mapped, and its stack, will need, at once. */
+void uses_bring_program(void);
 
 /* ---- mm/object.c: a file's own pages, mapped or not ---- */
 /* Does the page lie at a mapping's address? */

@@ -211,11 +211,10 @@ static int add_pages(struct area *a, uint64_t addr, uint64_t count)
     return a->file ? add_from_file(a, addr, count) : add_zeroed(addr, count, page_rights(a->prot));
 }
 
-#define EXPECT_MIN 3u /* from so many on a call out is cheaper than their exits */
 int page_populate(struct area *a, uint64_t addr, uint64_t count)
 {
     uint64_t size = MIN(count << PAGE_SHIFT, a->end - addr);
-    if (a->file && !a->shared && size >= EXPECT_MIN << PAGE_SHIFT)
+    if (!a->shared)
         port_pages_expect(&(struct sh_pages){addr, size}, 1);
     return page_bring(a, addr, count);
 }

@@ -20,7 +20,6 @@ static uint32_t find_known(uint64_t page)
 }
 
 struct expected {
-    struct area *area;
     struct sh_pages runs[PORT_RUNS_MAX];
     unsigned count;
 };
@@ -30,35 +29,66 @@ static void bring_expected(struct expected *e)
     if (e->count)
         port_pages_expect(e->runs, e->count);
     for (unsigned i = 0; i < e->count; i++) {
-        if (page_bring(e->area, e->runs[i].addr, e->runs[i].size >> PAGE_SHIFT))
+        struct area *a = area_find(e->runs[i].addr);
+        if (!a || page_bring(a, e->runs[i].addr, e->runs[i].size >> PAGE_SHIFT))
             break; /* whoever needs one asks for it */
     }
     e->count = 0;
 }
 
-static void expect_page(struct expected *e, uint64_t addr)
+/* A run is one area's. */
+static void expect_pages(struct expected *e, const struct area *a, uint64_t addr, uint64_t end)
 {
     struct sh_pages *last = e->count ? &e->runs[e->count - 1] : NULL;
-    if (last && last->addr + last->size == addr) {
-        last->size += PAGE_SIZE;
+    if (last && last->addr + last->size == addr && addr != a->start) {
+        last->size += end - addr;
         return;
     }
     if (e->count == PORT_RUNS_MAX)
         bring_expected(e);
-    e->runs[e->count++] = (struct sh_pages){addr, PAGE_SIZE};
+    e->runs[e->count++] = (struct sh_pages){addr, end - addr};
+}
+
+static void expect_known(struct expected *e, const struct area *a, uint64_t start, uint64_t end)
+{
+    uint64_t first = page_use(a, start), page, count = (end - start) >> PAGE_SHIFT;
+    for (uint32_t n = find_known(first); first && (page = port_known_use(n)) - first < count; n++) {
+        uint64_t addr = start + ((page - first) << PAGE_SHIFT);
+        if (!page_state(addr))
+            expect_pages(e, a, addr, addr + PAGE_SIZE);
+    }
 }
 
 void uses_bring(struct area *a, uint64_t start, uint64_t end)
 {
-    struct expected e = {.area = a};
-    uint64_t first = page_use(a, start), page, count = (end - start) >> PAGE_SHIFT;
+    struct expected e = {0};
     /* Memory that a program may miss is not for guesses of the host's. */
-    if (!first || memory_is_half_full())
+    if (!memory_is_half_full())
+        expect_known(&e, a, start, end);
+    bring_expected(&e);
+}
+
+/* Of zeroed data, and of a stack from its end down: what first faults would bring. */
+#define ZEROS_SIZE (4 * PAGE_SIZE)
+#define STACK_SIZE (3 * PAGE_SIZE)
+
+static void expect_area(struct expected *e, const struct area *a)
+{
+    bool stack = a->name;
+    uint64_t start = stack ? a->end - STACK_SIZE : a->start;
+    if (a->file && !area_is_data(a))
+        expect_known(e, a, start, a->end);
+    else if ((a->prot & PORT_W) && !page_state(start))
+        expect_pages(e, a, start, a->file ? a->end : MIN(a->end, start + ZEROS_SIZE));
+}
+
+void uses_bring_program(void)
+{
+    const struct space *s = space();
+    struct expected e = {0};
+    if (s->family->count > 1 || memory_is_half_full())
         return;
-    for (uint32_t n = find_known(first); (page = port_known_use(n)) - first < count; n++) {
-        uint64_t addr = start + ((page - first) << PAGE_SHIFT);
-        if (!page_state(addr))
-            expect_page(&e, addr);
-    }
+    for (size_t i = 0; i < s->count; i++)
+        expect_area(&e, s->areas[i]);
     bring_expected(&e);
 }

@@ -45,6 +45,7 @@ int port_lazy_load(void)
     uint8_t digest[SH_SHA256_SIZE];
     if (memory_charge(pages))
         return -ENOMEM;
+    port_pages_expect(&(struct sh_pages){(uint64_t)sgx_lazy_start, pages << PAGE_SHIFT}, 1);
     uint8_t *all = pages_alloc(size >> PAGE_SHIFT);
     int r = all ? fetch_code(all, size) : -ENOMEM;
     if (!r) {

@@ -32,16 +32,6 @@ static uint64_t accept_page(uint64_t flags, uint64_t addr)
     return r;
 }
 
-/* Each page that EACCEPT does not find is an exit and a resume, but for the first one, which was
- * touched already. From some number on it is cheaper to ask for all at once; the host need not do
- * it. */
-#define COMMIT_MIN 3u
-static void announce_pages(uint64_t addr, uint64_t count)
-{
-    if (count >= COMMIT_MIN)
-        SGX_CALL(.nr = SH_CALL_COMMIT, .args = {addr, count << PAGE_SHIFT});
-}
-
 /* The zone's beginning is there from the start (enclave.lds), with what the host put into it. */
 static bool is_bare(uint64_t addr)
 {
@@ -55,7 +45,6 @@ int port_pages_add(uint64_t addr, uint64_t count, int prot)
     const uint64_t fresh = REG | SGX_SECINFO_PENDING | SGX_SECINFO_R | SGX_SECINFO_W;
     for (; count && is_bare(addr); count--, addr += PAGE_SIZE)
         memset((void *)addr, 0, PAGE_SIZE);
-    announce_pages(addr, count);
     for (uint64_t at = addr; at < addr + (count << PAGE_SHIFT); at += PAGE_SIZE) {
         uint64_t r = run_leaf(SGX_EACCEPT, fresh, at, 0);
         if (r) /* an error that a program would see is one that the host could choose */
@@ -64,8 +53,17 @@ int port_pages_add(uint64_t addr, uint64_t count, int prot)
     return prot == (PORT_R | PORT_W) ? 0 : port_pages_protect(addr, count, PORT_R | PORT_W, prot);
 }
 
+/* Each page that EACCEPT does not find is an exit and a resume. From some number on it is cheaper
+ * to ask for all at once; the host need not do it. */
+#define COMMIT_MIN 3u
+
 void port_pages_expect(const struct sh_pages *runs, unsigned count)
 {
+    uint64_t size = 0;
+    for (unsigned i = 0; i < count; i++)
+        size += is_bare(runs[i].addr) ? 0 : runs[i].size;
+    if (size < COMMIT_MIN << PAGE_SHIFT)
+        return;
     SGX_CALL(.nr = SH_CALL_COMMIT, .args = {runs->addr, runs->size}, .a = runs + 1,
              .size_a = (count - 1) * (uint32_t)sizeof(*runs));
 }

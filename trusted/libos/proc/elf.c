@@ -6,7 +6,8 @@
 
 #define HEAD_SIZE 4096u
 
-/* The file's pages, then zeros: the rest of the last page by hand, further pages anonymous. */
+/* The file's pages, then zeros: the rest of the last page by hand (later), further pages anonymous.
+ */
 static int map_segment(struct file *f, const struct elf_segment *s, uint64_t base)
 {
     uint64_t start = page_down(base + s->addr), file_end = base + s->addr + s->file_size;
@@ -30,9 +31,14 @@ static int map_segment(struct file *f, const struct elf_segment *s, uint64_t bas
         if (e < 0)
             return (int)e;
     }
-    if (s->file_size && s->mem_size > s->file_size && (s->prot & PORT_W) && file_end < zero)
-        return user_zero(file_end, zero - file_end);
     return 0;
+}
+
+static int zero_rest(const struct elf_segment *s, uint64_t base)
+{
+    uint64_t end = base + s->addr + s->file_size;
+    bool rest = s->file_size && s->mem_size > s->file_size && (s->prot & PORT_W);
+    return rest ? user_zero(end, page_up(end) - end) : 0;
 }
 
 /* The whole extent gets one place first. */
@@ -85,6 +91,10 @@ int elf_map(struct file *f, struct elf_image *out, bool interpreter)
         r = place_program(p, f, &out->base);
     for (unsigned i = 0; !r && i < p->count; i++)
         r = map_segment(f, &p->segments[i], out->base);
+    if (!r)
+        uses_bring_program();
+    for (unsigned i = 0; !r && i < p->count; i++)
+        r = zero_rest(&p->segments[i], out->base);
     if (!r) {
         out->entry = out->base + p->entry;
         out->phdr = p->phdr ? out->base + p->phdr : 0;

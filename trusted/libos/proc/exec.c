@@ -200,7 +200,9 @@ __attribute__((noinline)) static int load_elf(struct thread *t, struct file *f, 
 {
     struct elf_image image, interp = {0};
     struct stack s;
-    int r = elf_map(f, &image, false);
+    int r = new_stack(&s);
+    if (!r)
+        r = elf_map(f, &image, false);
     if (r)
         return r;
     uint64_t entry = image.entry;
@@ -217,9 +219,7 @@ __attribute__((noinline)) static int load_elf(struct thread *t, struct file *f, 
     }
     set_brk(&image);
     struct rights rights = rights_of(current(), f->inode);
-    r = new_stack(&s);
-    if (!r)
-        r = build_vectors(&s, x, &image, interp.base, path, &rights);
+    r = build_vectors(&s, x, &image, interp.base, path, &rights);
     if (r)
         return r;
     file_path(f, current()->exe, sizeof(current()->exe));
