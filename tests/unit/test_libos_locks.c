@@ -368,6 +368,85 @@ static void test_events(void **state)
     call(__NR_close, fds[0]);
 }
 
+/* fds: an epoll of all, one for each thread, and a place where a pipe is closed and made anew. */
+#define EPOLL_ADD 1
+#define EPOLL_DEL 2
+#define EPOLL_MOD 3
+static void put_event(uint64_t at, uint32_t events, uint64_t data)
+{
+    struct __attribute__((packed)) {
+        uint32_t events;
+        uint64_t data;
+    } ev = {events, data};
+    los_share();
+    user_write(at, &ev, sizeof(ev));
+    los_unlock();
+}
+
+static int two_fds(const struct job *j, int fds[2])
+{
+    long r = call(__NR_pipe2, j->scratch + 64, NONBLOCK);
+    los_share();
+    user_read(fds, j->scratch + 64, 2 * sizeof(int));
+    los_unlock();
+    return (int)r;
+}
+
+static void with_watches(struct job *j)
+{
+    int own = j->fds[1 + j->tid % THREADS], all = j->fds[0];
+    uint64_t event = j->scratch, found = j->scratch + 128;
+    put_event(event, 1 /* EPOLLIN */, (uint64_t)j->tid);
+    for (int i = 0; i < 500; i++) {
+        int p[2];
+        if (two_fds(j, p))
+            j->result++;
+        j->result += call(__NR_epoll_ctl, own, EPOLL_ADD, p[0], event) != 0;
+        j->result += call(__NR_epoll_ctl, all, EPOLL_ADD, p[0], event) != 0;
+        j->result += call(__NR_epoll_ctl, own, EPOLL_ADD, p[0], event) != -EEXIST;
+        j->result += call(__NR_epoll_wait, own, found, 4, 0) != 0;
+        call(__NR_write, p[1], event, 1);
+        j->result += call(__NR_epoll_wait, own, found, 4, 100000) != 1 ||
+                     get_u32(found + 4) != (uint32_t)j->tid;
+        call(__NR_epoll_wait, all, found, 4, 0);
+        j->result += call(__NR_epoll_ctl, own, EPOLL_MOD, p[0], event) != 0;
+        /* One that others close: watched or not, it is gone from every epoll when it is closed. */
+        long r = call(__NR_epoll_ctl, all, EPOLL_ADD, j->fds[1 + THREADS], event);
+        j->result += r != 0 && r != -EEXIST && r != -EBADF;
+        if (i % 3 == 0)
+            j->result += call(__NR_epoll_ctl, all, EPOLL_DEL, p[0], 0) != 0;
+        call(__NR_close, p[0]);
+        call(__NR_close, p[1]);
+        if (i % 2 == 0 && !two_fds(j, p)) {
+            call(__NR_dup2, p[0], j->fds[1 + THREADS]);
+            call(__NR_close, p[0]);
+            call(__NR_close, p[1]);
+        }
+    }
+}
+
+static void test_watches(void **state)
+{
+    struct job jobs[THREADS], me = {.scratch = unit_memory(4096)};
+    int fds[2 + THREADS], p[2];
+    for (int i = 0; i <= THREADS; i++)
+        fds[i] = (int)call(__NR_epoll_create1, 0);
+    assert_int_equal(two_fds(&me, p), 0);
+    fds[1 + THREADS] = p[0];
+    run_all(jobs, with_watches, fds, 0);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(jobs[i].result, 0);
+    call(__NR_close, fds[1 + THREADS]);
+    call(__NR_close, p[1]);
+    los_lock();
+    file_reap();
+    los_unlock();
+    for (int i = 0; i <= THREADS; i++) { /* nothing is left in them */
+        assert_int_equal(call(__NR_epoll_wait, fds[i], me.scratch, 4, 0), 0);
+        assert_int_equal(call(__NR_close, fds[i]), 0);
+    }
+}
+
 static void with_sockets(struct job *j)
 {
     int end = j->fds[j->tid % 2];
@@ -1082,17 +1161,18 @@ static void test_pulls(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sides),   cmocka_unit_test(test_fairness),
-        cmocka_unit_test(test_order),   cmocka_unit_test(test_futexes),
-        cmocka_unit_test(test_pipes),   cmocka_unit_test(test_events),
-        cmocka_unit_test(test_sockets), cmocka_unit_test(test_hangups),
-        cmocka_unit_test(test_files),   cmocka_unit_test(test_turns),
-        cmocka_unit_test(test_memory),  cmocka_unit_test(test_clocks),
-        cmocka_unit_test(test_opens),   cmocka_unit_test(test_closes),
-        cmocka_unit_test(test_times),   cmocka_unit_test(test_handlers),
-        cmocka_unit_test(test_maps),    cmocka_unit_test(test_faults),
-        cmocka_unit_test(test_accepts), cmocka_unit_test(test_beside),
-        cmocka_unit_test(test_uses),    cmocka_unit_test(test_pulls),
+        cmocka_unit_test(test_sides),    cmocka_unit_test(test_fairness),
+        cmocka_unit_test(test_order),    cmocka_unit_test(test_futexes),
+        cmocka_unit_test(test_pipes),    cmocka_unit_test(test_events),
+        cmocka_unit_test(test_watches),  cmocka_unit_test(test_sockets),
+        cmocka_unit_test(test_hangups),  cmocka_unit_test(test_files),
+        cmocka_unit_test(test_turns),    cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_clocks),   cmocka_unit_test(test_opens),
+        cmocka_unit_test(test_closes),   cmocka_unit_test(test_times),
+        cmocka_unit_test(test_handlers), cmocka_unit_test(test_maps),
+        cmocka_unit_test(test_faults),   cmocka_unit_test(test_accepts),
+        cmocka_unit_test(test_beside),   cmocka_unit_test(test_uses),
+        cmocka_unit_test(test_pulls),
     };
     return cmocka_run_group_tests_name("locks", tests, setup, NULL);
 }

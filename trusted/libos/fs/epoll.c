@@ -26,8 +26,8 @@
 struct epoll {
     struct file *file;                           /* its own */
     struct list entries, ready, nested, changes; /* of struct entry */
-    struct lock lock;                            /* RANK_EPOLL: of who looks; changes, drops */
-    struct lock ready_lock;                      /* RANK_READY: of `ready`, and entry.ready */
+    struct lock lock;       /* RANK_EPOLL: of who looks; entries, changes, drops */
+    struct lock ready_lock; /* RANK_READY: of `ready`, and entry.ready */
     struct wait_queue wait;
     struct outside set;
     struct port_event drops[DROPS_MAX]; /* no longer watched; the host does not know yet */
@@ -91,7 +91,7 @@ static uint32_t take_changes(struct epoll *e, struct port_event *to, uint32_t ro
     return count;
 }
 
-/* Tells it now. */
+/* Tells it now. With e->lock, and the set if there is something to tell; or alone. */
 static int flush_changes(struct epoll *e)
 {
     struct port_event items[32];
@@ -104,19 +104,28 @@ static int flush_changes(struct epoll *e)
     return r;
 }
 
-static int tell_host(struct entry *n)
+/* True: somebody sleeps, so that the host must hear of it at once. */
+static bool note_change(struct entry *n)
 {
     struct epoll *e = n->epoll;
     if (!is_open(n))
-        return 0;
+        return false;
     if (list_empty(&n->change))
         list_append(&e->changes, &n->change);
-    return list_empty(&e->wait.waiters) ? 0 : flush_changes(e);
+    lock_take(&e->wait.lock, RANK_QUEUE);
+    bool any = !list_empty(&e->wait.waiters);
+    lock_give(&e->wait.lock);
+    return any;
 }
 
 void epoll_opened(struct file *f)
 {
-    list_for(it, &f->watchers) tell_host(container_of(it, struct entry, watcher.node));
+    list_for(it, &f->watchers)
+    {
+        struct entry *n = container_of(it, struct entry, watcher.node);
+        if (note_change(n))
+            flush_changes(n->epoll);
+    }
 }
 
 static void drop_entry(struct entry *n)
@@ -213,20 +222,79 @@ static bool on_wake(struct waiter *w, uint32_t events)
     return sees;
 }
 
+/* Of the entries of a file: file.watchers, and what wake-ups look at. Who is not alone has a file
+ * with a queue. */
+static void lock_watchers(struct file *f)
+{
+    if (f->wait)
+        lock_take(&f->wait->lock, RANK_QUEUE);
+}
+
+static void unlock_watchers(struct file *f)
+{
+    if (f->wait)
+        lock_give(&f->wait->lock);
+}
+
+/* With the epoll's lock. */
 static void entry_free(struct entry *n)
 {
-    list_remove(&n->node);
+    lock_watchers(n->file);
     list_remove(&n->watcher.node);
+    list_remove(&n->waiter.node);
+    unlock_watchers(n->file);
+    lock_take(&n->epoll->ready_lock, RANK_READY);
     list_remove(&n->ready);
+    lock_give(&n->epoll->ready_lock);
+    list_remove(&n->node);
     list_remove(&n->nested);
     list_remove(&n->change);
-    list_remove(&n->waiter.node);
     los_free(n);
 }
 
 static void forget_entry(struct watcher *w)
 {
     entry_free(container_of(w, struct entry, watcher));
+}
+
+static struct entry *entry_of(struct list *watcher)
+{
+    return container_of(watcher, struct entry, watcher.node);
+}
+
+/* fd below 0: any. */
+static struct entry *find_entry(const struct epoll *e, struct file *f, int fd)
+{
+    struct entry *found = NULL;
+    lock_watchers(f);
+    list_for(it, &f->watchers)
+    {
+        struct entry *n = entry_of(it);
+        if (n->epoll == e && (fd < 0 || n->fd == fd))
+            found = n;
+    }
+    unlock_watchers(f);
+    return found;
+}
+
+/* An epoll stays as long as the big lock is shared; its entry may go meanwhile. */
+static struct epoll *first_watching(struct file *f)
+{
+    lock_watchers(f);
+    struct epoll *e = list_empty(&f->watchers) ? NULL : entry_of(f->watchers.next)->epoll;
+    unlock_watchers(f);
+    return e;
+}
+
+void epoll_leave(struct file *f)
+{
+    for (struct epoll *e; (e = first_watching(f));) {
+        lock_take(&e->lock, RANK_EPOLL);
+        struct entry *n = find_entry(e, f, -1);
+        if (n)
+            entry_free(n);
+        lock_give(&e->lock);
+    }
 }
 
 static void epoll_release(struct file *f)
@@ -402,27 +470,18 @@ static struct epoll *epoll_of(int fd, int *error)
     return f && f->ops == &epoll_ops ? f->data : NULL;
 }
 
-static struct entry *find_entry(struct epoll *e, struct file *f, int fd)
+/* From now on, with these events: it is looked at anew. True: the host must hear of it at once. */
+static bool watch_entry(struct entry *n, const struct epoll_event *ev)
 {
-    list_for(it, &f->watchers)
-    {
-        struct entry *n = container_of(it, struct entry, watcher.node);
-        if (n->epoll == e && n->fd == fd)
-            return n;
-    }
-    return NULL;
-}
-
-/* From now on, with these events: it is looked at anew. */
-static int watch_entry(struct entry *n, const struct epoll_event *ev)
-{
+    lock_watchers(n->file);
     n->events = ev->events;
     n->data = ev->data;
     n->waiter.one = ev->events & EPOLLEXCLUSIVE;
     __atomic_store_n(&n->off, false, __ATOMIC_RELAXED);
+    unlock_watchers(n->file);
     if (file_poll(n->file) & wanted_events(n))
         may_be_ready(n);
-    return tell_host(n);
+    return note_change(n);
 }
 
 static int add_entry(struct epoll *e, struct file *f, int fd, const struct epoll_event *ev)
@@ -430,22 +489,25 @@ static int add_entry(struct epoll *e, struct file *f, int fd, const struct epoll
     struct entry *n = los_alloc(sizeof(*n));
     if (!n)
         return -ENOMEM;
-    *n = (struct entry){
-        .epoll = e, .file = f, .fd = fd, .waiter.woken = on_wake, .watcher.forget = forget_entry};
+    *n = (struct entry){.epoll = e,
+                        .file = f,
+                        .fd = fd,
+                        .events = ev->events,
+                        .waiter.woken = on_wake,
+                        .watcher.forget = forget_entry};
     list_init(&n->ready);
     list_init(&n->nested);
     list_init(&n->change);
     list_init(&n->waiter.node);
     list_append(&e->entries, &n->node);
+    lock_watchers(f);
     list_append(&f->watchers, &n->watcher.node);
     if (f->wait)
         list_append(&f->wait->waiters, &n->waiter.node);
+    unlock_watchers(f);
     if (f->ops == &epoll_ops)
         list_append(&e->nested, &n->nested);
-    int r = watch_entry(n, ev);
-    if (r)
-        entry_free(n);
-    return r;
+    return watch_entry(n, ev);
 }
 
 static int check_add(struct epoll *e, struct file *f, const struct epoll_event *ev)
@@ -458,30 +520,20 @@ static int check_add(struct epoll *e, struct file *f, const struct epoll_event *
     return 0;
 }
 
-long sys_epoll_ctl(int epfd, int operation, int fd, uint64_t event)
+/* With e->lock. 1: it was done, and the host must hear of it at once. */
+static int change_entry(struct epoll *e, struct file *f, int fd, int operation,
+                        const struct epoll_event *ev)
 {
-    int error;
-    struct epoll *e = epoll_of(epfd, &error);
-    struct file *f = fd_file(fd);
-    struct epoll_event ev = {0};
-    if (operation != EPOLL_CTL_DEL && user_read(&ev, event, sizeof(ev)))
-        return -EFAULT;
-    if (!f || (!e && error == -EBADF))
-        return -EBADF;
-    if (f->ops->unwatched || (f->inode && (f->inode->mode & S_IFMT) == S_IFDIR))
-        return -EPERM;
-    if (!e || f->data == e)
-        return -EINVAL;
     struct entry *n = find_entry(e, f, fd);
     int r;
     switch (operation) {
     case EPOLL_CTL_ADD:
-        r = check_add(e, f, &ev);
-        return r ? r : n ? -EEXIST : add_entry(e, f, fd, &ev);
+        r = check_add(e, f, ev);
+        return r ? r : n ? -EEXIST : add_entry(e, f, fd, ev);
     case EPOLL_CTL_MOD:
         if (!n)
             return -ENOENT;
-        return (n->events | ev.events) & EPOLLEXCLUSIVE ? -EINVAL : watch_entry(n, &ev);
+        return (n->events | ev->events) & EPOLLEXCLUSIVE ? -EINVAL : watch_entry(n, ev);
     case EPOLL_CTL_DEL:
         if (!n)
             return -ENOENT;
@@ -491,6 +543,52 @@ long sys_epoll_ctl(int epfd, int operation, int fd, uint64_t event)
     default:
         return -EINVAL;
     }
+}
+
+/* For those who sleep. */
+static int tell_now(struct epoll *e, struct file *f, int fd, bool added)
+{
+    if (e->set.handle < 0)
+        call_alone();
+    lock_take(&e->lock, RANK_EPOLL);
+    int r = flush_changes(e);
+    struct entry *n = r && added ? find_entry(e, f, fd) : NULL;
+    if (n)
+        entry_free(n);
+    lock_give(&e->lock);
+    return r;
+}
+
+/* Beside others, but for epolls in epolls. Another thread may close both meanwhile: who ends f last
+ * then finds that it is watched (file_put). */
+long sys_epoll_ctl(int epfd, int operation, int fd, uint64_t event)
+{
+    int error;
+    struct epoll_event ev = {0};
+    if (operation != EPOLL_CTL_DEL && user_read(&ev, event, sizeof(ev)))
+        return -EFAULT;
+    struct epoll *e = epoll_of(epfd, &error);
+    struct file *f = fd_file(fd);
+    if (f && (!f->wait || f->ops == &epoll_ops) && call_alone()) {
+        e = epoll_of(epfd, &error);
+        f = fd_file(fd);
+    }
+    if (!f || (!e && error == -EBADF))
+        return -EBADF;
+    if (f->ops->unwatched || (f->inode && (f->inode->mode & S_IFMT) == S_IFDIR))
+        return -EPERM;
+    if (!e || f->data == e)
+        return -EINVAL;
+    bool held = fd_hold(f) && fd_hold(e->file);
+    struct file *own = e->file;
+    lock_take(&e->lock, RANK_EPOLL);
+    int r = change_entry(e, f, fd, operation, &ev);
+    lock_give(&e->lock);
+    if (r > 0)
+        r = tell_now(e, f, fd, operation == EPOLL_CTL_ADD);
+    fd_release(f, held);
+    fd_release(own, held);
+    return r;
 }
 
 /* How many of those that may be ready are told at once, and the memory for it made usable. */

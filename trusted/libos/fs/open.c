@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Open files.
+#include "trusted/libos/fs/epoll.h"
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/notify.h"
 #include "trusted/libos/mm/mm.h"
@@ -67,19 +68,29 @@ static void end_in_turn(struct file *f)
     busy = false;
 }
 
+/* Whoever found it just before and has it watched counts it, and puts it once more afterwards. */
+#ifdef LIBOS_UNIT
+__attribute__((no_sanitize("thread")))
+#endif
+static bool
+is_watched(const struct file *f)
+{
+    return *(struct list *volatile const *)&f->watchers.next != &f->watchers;
+}
+
 /* Nobody hears of its end, and nothing goes with it but a little memory. */
 static bool ends_quietly(const struct file *f)
 {
     const struct inode *i = f->inode;
     return (f->ops == &regular_ops || f->ops == &directory_ops) && i && f->dentry && !i->mount &&
            i->nlink && f->dentry->kept && !f->locked && !f->ranged && !f->async && !i->leases &&
-           list_empty(&f->watchers) && !notify_wanted();
+           !is_watched(f) && !notify_wanted();
 }
 
 /* Its end is told to others at once, and the rest can wait. */
 static bool leaves_beside(struct file *f)
 {
-    return f->ops->leave && !f->inode && !f->async && list_empty(&f->watchers) && f->ops->leave(f);
+    return f->ops->leave && !f->inode && !f->async && !is_watched(f) && f->ops->leave(f);
 }
 
 #define QUIET_MAX 256u /* then they end alone */
@@ -173,6 +184,8 @@ void file_put(struct file *f)
     if (__atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL))
         return;
     if (los_is_shared()) { /* who found it in its place just before may count it again */
+        if (is_watched(f) && f->wait && !file_is_epoll(f))
+            epoll_leave(f);
         bool quietly = ends_quietly(f) || leaves_beside(f);
         leave_to_reap(f);
         if (!quietly && los_alone()) /* who goes on to touch the program's memory does so before */
