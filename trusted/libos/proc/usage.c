@@ -2,7 +2,8 @@
 // How processor time divides: what the program's calls and faults took is the system's, the rest
 // the user's.
 //
-// All of it is what the host says of a thread. Its parts are counted inside, since the thread was
+// All of it is what the host says of a thread, but for the first milliseconds, of which those count
+// that it did not sleep. Its parts are counted inside, since the thread was
 // asked last: each call that is alone and each fault is measured, of the short ones that share the
 // big lock one in USAGE_EACH, for all of them.
 #include "trusted/libos/fs/file.h"
@@ -24,11 +25,15 @@ static uint64_t share_of(uint64_t all, uint64_t part, uint64_t whole)
     return all >> 32 ? (all >> 20) * part / whole << 20 : all * part / whole;
 }
 
+#define BRIEF 4000000u /* ns: so little is not worth a question */
+
 struct usage usage_of_thread(struct thread *t)
 {
-    uint64_t all = port_thread_clock(t), now = tsc_now();
-    uint64_t calls = t->system_counts - t->usage_seen.calls;
+    uint64_t now = tsc_now(), calls = t->system_counts - t->usage_seen.calls;
     uint64_t whole = now - t->usage_seen.tsc - (t->asleep - t->usage_seen.asleep);
+    uint64_t all = t->usage.all ? BRIEF : tsc_span(whole);
+    if (!all || all >= BRIEF)
+        all = port_thread_clock(t);
     if (all <= t->usage.all)
         return t->usage;
     t->usage.system += share_of(all - t->usage.all, MIN(calls, whole), whole);

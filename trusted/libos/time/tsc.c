@@ -85,6 +85,11 @@ void tsc_init(uint64_t hz, const struct tsc_claim *claim)
     publish_anchor(&a);
 }
 
+uint64_t tsc_span(uint64_t counts)
+{
+    return scale_counts(counts, first_rate);
+}
+
 bool tsc_read(uint64_t now, uint64_t *monotonic, uint64_t *realtime)
 {
     struct anchor a = current_anchor();

@@ -22,6 +22,9 @@ void tsc_init(uint64_t hz, const struct tsc_claim *claim);
  * Any thread, without locks. */
 bool tsc_read(uint64_t now, uint64_t *monotonic, uint64_t *realtime);
 
+/* What so many counts are in ns, by the first claim; 0: nobody knows. */
+uint64_t tsc_span(uint64_t counts);
+
 /* A new claim, made between two values of the counter that the caller read itself. Monotonic time
  * goes on from where it is, or jumps forward to the claim; the rate follows, within 1/256 of the
  * first. */
