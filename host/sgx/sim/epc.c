@@ -399,13 +399,19 @@ void sim_epc_catch_up(struct sgxsim *dev)
     sim_epc_sync(dev, start, size);
 }
 
+/* The page will be accepted soon. */
+static bool is_awaited(struct sgxsim *dev, uint64_t offset)
+{
+    return offset < dev->size && (sim_page(dev, offset)->state & PAGE_PENDING) != 0;
+}
+
 void sim_epc_grant(struct sgxsim *dev, uint64_t offset)
 {
     bool follows = dev->granted_end == offset;
     dev->granted_end = offset + SGX_PAGE_SIZE;
     if (!follows || dev->lag_end - dev->lag_start >= LAG_MAX)
         sim_epc_catch_up(dev);
-    if (!follows) { /* often there is no other, and a fault costs more than this */
+    if (!follows && !is_awaited(dev, dev->granted_end)) { /* a fault costs more than this */
         sim_epc_sync(dev, offset, SGX_PAGE_SIZE);
         return;
     }

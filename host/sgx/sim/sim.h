@@ -301,9 +301,9 @@ void sim_epc_clear(struct sgxsim *dev, uint64_t offset, uint64_t size);
 void sim_epc_sync(struct sgxsim *dev, uint64_t offset, uint64_t size);
 /* Gives back what is mapped of our own view of the pages; it comes again when it is used. */
 void sim_epc_unview(struct sgxsim *dev);
-/* An mprotect is dear, and accepted pages come in rows: from the second one in a row on, the
- * protections of a page that may now be used wait for those of its successors, until another leaf,
- * or until the enclave trips over them. */
+/* An mprotect is dear, and accepted pages come in rows: from the second one in a row on, or where
+ * the next one is there to be accepted, the protections of a page that may now be used wait for
+ * those of its successors, until another leaf, or until the enclave trips over them. */
 void sim_epc_grant(struct sgxsim *dev, uint64_t offset);
 void sim_epc_catch_up(struct sgxsim *dev);
 static inline bool sim_epc_lags(const struct sgxsim *dev, uint64_t offset)
