@@ -184,7 +184,7 @@ row('SET_TYPE:skip=1', 'memory', 125, r'(mprotect 0; )?shelter: the host did not
 each('SET_TYPE:result=VALUE', ['min', -1, 1, 'max'], 'memory', 125,
      '(mprotect 0; )?shelter: the host does not take [0-9]+ pages back at 0x[0-9a-f]+ .*')
 row('SET_TYPE#1:skip=1', 'threads', 125, r'shelter: the host did not (turn a page into a TCS|trim page .*) \(19\)')
-row('REMOVE:skip=1', 'memory', 125,
+row('REMOVE:skip=1;COMMIT:skip=1', 'memory', 125,
     r'mprotect 0; munmap 0; (fresh 0|shelter: the host gave no fresh page at 0x[0-9a-f]+ \(19\))')
 each('REMOVE:result=VALUE', ['min', -1, 1, 'max'], 'memory', 0, 'mprotect 0; munmap 0; fresh 0')
 

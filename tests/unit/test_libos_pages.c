@@ -73,10 +73,28 @@ uint64_t sgx_enclu(uint64_t leaf, uint64_t rbx, uint64_t addr, uint64_t source)
     return 0;
 }
 
+static bool keeps[SH_CALL_COUNT]; /* the host does not take pages back at these calls */
+static unsigned calls[SH_CALL_COUNT];
+
+static void take_back(uint64_t nr, uint64_t addr, uint64_t size)
+{
+    for (uint64_t at = addr; !keeps[nr] && at < addr + size; at += 4096) {
+        struct page *p = page_at(at);
+        if (p->there && p->type == SGX_PT_TRIM && !p->changing)
+            *p = (struct page){0};
+    }
+}
+
 int64_t sgx_call(struct sgx_call *c)
 {
     uint64_t count = halfway ? 1 : c->args[1] >> 12;
     bool does = !(lies & 1);
+    const struct sh_pages *runs = c->a;
+    calls[c->nr]++;
+    if (c->nr == SH_CALL_REMOVE)
+        take_back(c->nr, c->args[0], c->args[1]);
+    for (uint64_t i = 0; c->nr == SH_CALL_COMMIT && i < c->args[2]; i++)
+        take_back(c->nr, runs[i].addr, runs[i].size);
     if (c->nr != SH_CALL_RESTRICT && c->nr != SH_CALL_SET_TYPE)
         return 0;
     lies >>= 1;
@@ -136,9 +154,49 @@ static void test_rights(void **state)
     halfway = false;
 }
 
+/* What is given back goes with the next request, or when it is in the way; where the host keeps it
+ * all the same, the enclave ends. */
+static void give_and_take(uint64_t count, bool expects)
+{
+    struct sh_pages run = {AT(0), count << 12};
+    memset(calls, 0, sizeof(calls));
+    enclave_pages_remove(&run, 1);
+    assert_int_equal(calls[SH_CALL_SET_TYPE], 1);
+    assert_int_equal(calls[SH_CALL_REMOVE], 0);
+    if (expects)
+        enclave_pages_expect(&run, 1);
+    enclave_pages_add(AT(0), count, 3);
+}
+
+static void test_later(void **state)
+{
+    memset(pages, 0, sizeof(pages));
+    lies = 0;
+    wanted = 3;
+    enclave_pages_add(AT(0), 4, 3);
+    give_and_take(4, true);
+    assert_int_equal(calls[SH_CALL_COMMIT], 1);
+    assert_int_equal(calls[SH_CALL_REMOVE], 0);
+    give_and_take(4, false);
+    assert_int_equal(calls[SH_CALL_REMOVE], 4);
+    keeps[SH_CALL_COMMIT] = true;
+    give_and_take(4, true);
+    assert_int_equal(calls[SH_CALL_REMOVE], 4);
+    keeps[SH_CALL_REMOVE] = true;
+    pid_t child = fork();
+    if (!child) {
+        close(2);
+        give_and_take(4, true);
+        _exit(0);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    assert_false(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rights)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rights), cmocka_unit_test(test_later)};
     if (start_empty())
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);

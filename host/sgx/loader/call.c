@@ -164,12 +164,19 @@ int64_t call_remove(struct loader_thread *t, struct sh_slot *s, uint64_t addr, u
     return r;
 }
 
-int64_t call_commit(struct loader_thread *t, struct sh_slot *s, uint64_t addr, uint64_t size)
+int64_t call_commit(struct loader_thread *t, struct sh_slot *s, uint64_t addr, uint64_t size,
+                    uint64_t gone)
 {
-    const struct sgx_enclave *e = &loader.enclave;
-    struct sh_pages p = {addr, size};
+    struct sgx_enclave *e = &loader.enclave;
+    struct sh_pages p;
+    struct sh_error err = {0};
     uint64_t i = 0;
     int64_t r;
+    while (i < gone && next_pages(s, i, &p)) {
+        (void)sgx_enclave_remove(e, p.addr, p.size, &err);
+        i++;
+    }
+    p = (struct sh_pages){addr, size};
     loader_forget_root(); /* a program that grows has read much of its files */
     do
         r = p.size > COMMIT_MAX ? -EINVAL : e->driver->populate(e->dev, p.addr, p.size);

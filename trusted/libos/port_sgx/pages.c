@@ -40,16 +40,75 @@ static bool is_bare(uint64_t addr)
            (addr >= (uint64_t)sgx_zone_pages && addr < (uint64_t)sgx_zone_pages_end);
 }
 
+/* What was trimmed and accepted is nobody's; it goes back with the next request for pages, which
+ * is a call out less. What is in nobody's way may stay for ever, so it is not much. */
+#define LATER_PAGES 128u
+static struct {
+    uint32_t guard; /* spin lock, a few instructions long */
+    uint32_t count;
+    uint64_t size; /* of all, bytes */
+    struct sh_pages runs[PORT_RUNS_MAX];
+} later;
+
+static void guard_later(void)
+{
+    while (__atomic_exchange_n(&later.guard, 1, __ATOMIC_ACQUIRE))
+        port_thread_yield();
+}
+
+static void unguard_later(void)
+{
+    __atomic_store_n(&later.guard, 0, __ATOMIC_RELEASE);
+}
+
+/* False: not all of them have room. */
+static bool keep_later(const struct sh_pages *runs, uint32_t count)
+{
+    uint64_t size = 0;
+    for (uint32_t i = 0; i < count; i++)
+        size += runs[i].size;
+    guard_later();
+    bool fits = later.count + count <= PORT_RUNS_MAX && later.size + size <= LATER_PAGES
+                                                                                 << PAGE_SHIFT;
+    if (fits) {
+        memcpy(later.runs + later.count, runs, count * sizeof(*runs));
+        later.count += count;
+        later.size += size;
+    }
+    unguard_later();
+    return fits;
+}
+
+static uint32_t take_later(struct sh_pages to[PORT_RUNS_MAX])
+{
+    guard_later();
+    uint32_t count = later.count;
+    memcpy(to, later.runs, count * sizeof(*to));
+    later.count = 0;
+    later.size = 0;
+    unguard_later();
+    return count;
+}
+
+/* A new page. What stands in its way was left for later, or the host did not take it. */
+static void accept_new(uint64_t nr, uint64_t flags, uint64_t addr, const void *source)
+{
+    uint64_t r = run_leaf(nr, flags, addr, (uint64_t)source);
+    if (r) {
+        SGX_CALL(.nr = SH_CALL_REMOVE, .args = {addr, PAGE_SIZE});
+        r = run_leaf(nr, flags, addr, (uint64_t)source);
+    }
+    if (r) /* an error that a program would see is one that the host could choose */
+        stop("the host gave no fresh page at 0x%lx (%lu)", addr, r);
+}
+
 int port_pages_add(uint64_t addr, uint64_t count, int prot)
 {
     const uint64_t fresh = REG | SGX_SECINFO_PENDING | SGX_SECINFO_R | SGX_SECINFO_W;
     for (; count && is_bare(addr); count--, addr += PAGE_SIZE)
         memset((void *)addr, 0, PAGE_SIZE);
-    for (uint64_t at = addr; at < addr + (count << PAGE_SHIFT); at += PAGE_SIZE) {
-        uint64_t r = run_leaf(SGX_EACCEPT, fresh, at, 0);
-        if (r) /* an error that a program would see is one that the host could choose */
-            stop("the host gave no fresh page at 0x%lx (%lu)", at, r);
-    }
+    for (uint64_t at = addr; at < addr + (count << PAGE_SHIFT); at += PAGE_SIZE)
+        accept_new(SGX_EACCEPT, fresh, at, NULL);
     return prot == (PORT_R | PORT_W) ? 0 : port_pages_protect(addr, count, PORT_R | PORT_W, prot);
 }
 
@@ -64,18 +123,17 @@ void port_pages_expect(const struct sh_pages *runs, unsigned count)
         size += is_bare(runs[i].addr) ? 0 : runs[i].size;
     if (size < COMMIT_MIN << PAGE_SHIFT)
         return;
-    SGX_CALL(.nr = SH_CALL_COMMIT, .args = {runs->addr, runs->size}, .a = runs + 1,
-             .size_a = (count - 1) * (uint32_t)sizeof(*runs));
+    struct sh_pages all[2 * PORT_RUNS_MAX];
+    uint32_t gone = take_later(all);
+    memcpy(all + gone, runs + 1, (count - 1) * sizeof(*runs));
+    SGX_CALL(.nr = SH_CALL_COMMIT, .args = {runs->addr, runs->size, gone}, .a = all,
+             .size_a = (gone + count - 1) * (uint32_t)sizeof(*runs));
 }
 
 int port_pages_fill(uint64_t addr, const void *const *sources, uint64_t count, int prot)
 {
-    for (uint64_t i = 0; i < count; i++) {
-        uint64_t at = addr + (i << PAGE_SHIFT);
-        uint64_t r = run_leaf(SGX_EACCEPTCOPY, REG | (uint64_t)prot, at, (uint64_t)sources[i]);
-        if (r)
-            stop("the host gave no fresh page at 0x%lx (%lu)", at, r);
-    }
+    for (uint64_t i = 0; i < count; i++)
+        accept_new(SGX_EACCEPTCOPY, REG | (uint64_t)prot, addr + (i << PAGE_SHIFT), sources[i]);
     return 0;
 }
 
@@ -126,8 +184,10 @@ void port_pages_remove(const struct sh_pages *runs, unsigned count)
              runs->addr, -r);
     for (unsigned i = 0; i < count; i++)
         accept_trim(runs[i].addr, runs[i].size);
-    /* A page that it keeps all the same is no use to it; the next EACCEPT there would fail. */
-    SGX_CALL(.nr = SH_CALL_REMOVE, .args = {runs->addr, runs->size}, .a = runs + 1, .size_a = more);
+    /* A page that it keeps all the same is no use to it. */
+    if (!keep_later(runs, count))
+        SGX_CALL(.nr = SH_CALL_REMOVE, .args = {runs->addr, runs->size}, .a = runs + 1,
+                 .size_a = more);
 }
 
 int sgx_page_to_tcs(uint64_t addr)
