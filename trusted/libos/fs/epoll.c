@@ -286,7 +286,7 @@ static struct epoll *first_watching(struct file *f)
     return e;
 }
 
-void epoll_leave(struct file *f)
+static void leave_epolls(struct file *f)
 {
     for (struct epoll *e; (e = first_watching(f));) {
         lock_take(&e->lock, RANK_EPOLL);
@@ -504,6 +504,8 @@ static int add_entry(struct epoll *e, struct file *f, int fd, const struct epoll
     list_append(&f->watchers, &n->watcher.node);
     if (f->wait)
         list_append(&f->wait->waiters, &n->waiter.node);
+    if (f->wait && f->ops != &epoll_ops)
+        f->unwatch = leave_epolls;
     unlock_watchers(f);
     if (f->ops == &epoll_ops)
         list_append(&e->nested, &n->nested);

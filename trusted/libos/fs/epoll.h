@@ -9,8 +9,6 @@ struct file;
 struct questions;
 void epoll_opened(struct file *f); /* f->outside has a handle now */
 bool file_is_epoll(const struct file *f);
-/* f, which has a queue and is no epoll, is watched no more. Either side of the big lock. */
-void epoll_leave(struct file *f);
 /* If f is an epoll: what the host must be asked about it and those inside it. */
 void epoll_questions(struct file *f, struct questions *q);
 

@@ -200,14 +200,15 @@ struct file {
     struct outside *outside; /* what the host holds of it; NULL: nothing */
     void *data;
     struct listing *listing;
-    struct wait_queue *wait; /* woken when poll's answer may have changed; may be NULL */
-    struct list watchers;    /* epoll's entries for this file: struct watcher */
-    struct list ending;      /* of those that nobody refers to any more */
-    bool quiet;              /* it is left to file_reap; atomic */
-    uint64_t left;           /* los_time() when a reference was given back; atomic */
-    bool locked;             /* holds a flock */
-    bool made;               /* by the open that it came from (F_CREATED_QUERY) */
-    bool ranged;             /* locked a range as an open file (OFD) */
+    struct wait_queue *wait;         /* woken when poll's answer may have changed; may be NULL */
+    struct list watchers;            /* epoll's entries for this file: struct watcher */
+    void (*unwatch)(struct file *f); /* ends them beside others; NULL: they are forgotten alone. */
+    struct list ending;              /* of those that nobody refers to any more */
+    bool quiet;                      /* it is left to file_reap; atomic */
+    uint64_t left;                   /* los_time() when a reference was given back; atomic */
+    bool locked;                     /* holds a flock */
+    bool made;                       /* by the open that it came from (F_CREATED_QUERY) */
+    bool ranged;                     /* locked a range as an open file (OFD) */
     int32_t owner_type, owner, owner_signal; /* of fcntl: whom O_ASYNC signals, and how */
     uint32_t owner_uid, owner_euid;          /* who said so */
     struct watcher *async;                   /* fs/async.c; NULL: no signals */

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Open files.
-#include "trusted/libos/fs/epoll.h"
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/notify.h"
 #include "trusted/libos/mm/mm.h"
@@ -76,6 +75,17 @@ static bool
 is_watched(const struct file *f)
 {
     return *(struct list *volatile const *)&f->watchers.next != &f->watchers;
+}
+
+/* Likewise. */
+#ifdef LIBOS_UNIT
+__attribute__((no_sanitize("thread")))
+#endif
+static void
+unwatch_beside(struct file *f)
+{
+    if (f->unwatch)
+        f->unwatch(f);
 }
 
 /* Nobody hears of its end, and nothing goes with it but a little memory. */
@@ -184,8 +194,7 @@ void file_put(struct file *f)
     if (__atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL))
         return;
     if (los_is_shared()) { /* who found it in its place just before may count it again */
-        if (is_watched(f) && f->wait && !file_is_epoll(f))
-            epoll_leave(f);
+        unwatch_beside(f);
         bool quietly = ends_quietly(f) || leaves_beside(f);
         leave_to_reap(f);
         if (!quietly && los_alone()) /* who goes on to touch the program's memory does so before */
