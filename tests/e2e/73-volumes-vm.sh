@@ -67,6 +67,7 @@ status "the enclave reads on" 0 "$T/on" $enclave box /bin/storage look /data
 status "VM: random calls on a file" 0 "$T/on" $vm box /bin/file-judge file /data 5 400
 status "VM: random calls on a tree, as tmpfs" 0 "$T/on" $vm box /bin/file-judge tree /data /tmp 6 700 2
 status "VM: random calls of many processes on one tree" 0 "$T/on" $vm box "/bin/file-stress /data/stress 7 1000 4 && /bin/busybox rm -rf /data/stress"
+status "VM: likewise on its root" 0 "$T/on" $vm box "/bin/file-stress /tmp/stress 7 300 4"
 status "VM: a synced file system is on the disk when the machine goes" 0 "$T/on" $vm box "echo synced >/data/synced; /bin/busybox sync"
 
 if [ -n "$SQLITE" ]; then

@@ -41,7 +41,7 @@ int guest_mount_root(const char *device, struct guest_error *e)
         chmod("/upper/data", st.st_mode & 07777) || chown("/upper/data", st.st_uid, st.st_gid))
         goto fail;
     if (mount("overlay", "/root", "overlay", MS_NODEV,
-              "lowerdir=/lower,upperdir=/upper/data,workdir=/upper/work"))
+              "lowerdir=/lower,upperdir=/upper/data,workdir=/upper/work,xino=on"))
         goto fail;
     int fd = open("/root", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0)

@@ -248,11 +248,10 @@ static int op_rename(struct volume *v, struct op *op)
     uint64_t ino, there = 0, dir = op->a[0], to = op->a[1];
     uint32_t type, there_type = 0;
     int r = dir_find(v, dir, op->name, &ino, &type);
-    if (!r)
-        r = dir_find(v, to, op->new_name, &there, &there_type);
-    if (r == -ENOENT && !there && type)
-        r = 0;
-    if (!r)
+    if (r)
+        return r;
+    r = dir_find(v, to, op->new_name, &there, &there_type);
+    if (!r || r == -ENOENT)
         r = may_rename(v, op, ino, type, there, there_type);
     if (r)
         return r == 1 ? 0 : r;
