@@ -28,6 +28,8 @@ $(foreach n,$(FUZZ_VERIFY_NAMES),$(eval FUZZ_SRC_$(n) := $(FUZZ_VERIFY)))
 $(foreach n,$(FUZZ_VERIFY_NAMES),$(eval FUZZ_LIBS_$(n) := $(PKG_LIBS)))
 FUZZ_SRC_tpm := $(FUZZ_VERIFY)
 FUZZ_LIBS_tpm := $(PKG_LIBS)
+FUZZ_SRC_svsm := $(FUZZ_VERIFY)
+FUZZ_LIBS_svsm := $(PKG_LIBS)
 FUZZ_SRC_firmware := $(addprefix verifier/measure/,snp.c snp_vmsa.c tdx.c ovmf.c sim.c sim_bzimage.c)
 FUZZ_LIBS_firmware := -lcrypto
 

@@ -180,3 +180,4 @@ SHELTER_REASON(NITRO_SIGNATURE, "nitro-signature", SIG,
                "the NitroTPM document is not signed by its certificate")
 SHELTER_REASON(NITRO_POLICY, "nitro-policy", POLICY,
                "the policy does not accept this NitroTPM document")
+SHELTER_REASON(SVSM_MANIFEST, "svsm-manifest", FORM, "the SVSM's manifest is malformed")

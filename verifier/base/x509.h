@@ -82,6 +82,8 @@ EVP_PKEY *sv_public_key(const char *type, OSSL_PARAM *params);
 // A point of a curve of 256 bits, big-endian; type "EC" or "SM2", group by OpenSSL's name. NULL if
 // it is none.
 EVP_PKEY *sv_ec_key(const char *type, const char *group, const uint8_t xy[64]);
+// RSA of 2048 bits or more.
+EVP_PKEY *sv_rsa_key(const BIGNUM *n, const BIGNUM *e);
 // ECDSA with raw signatures r || s, big-endian.
 EVP_PKEY *sv_p256_key(const uint8_t xy[64]); // NULL if it is no point of the curve
 bool sv_ecdsa_verify(EVP_PKEY *key, const EVP_MD *md, const uint8_t *r, const uint8_t *s,

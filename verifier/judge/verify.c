@@ -102,6 +102,8 @@ static void judge_snp(struct job *job)
                  job->v);
     sv_policy_snp(&job->policy, &snp, job->v);
     judge_hcl(job);
+    if (job->ev.svsm.manifest.data)
+        sv_svsm_judge(&job->ev.svsm, sh_le32(snp.report + SV_SNP_VMPL), job->ev.tpm, job->v);
 }
 
 static void judge_csv(struct job *job)

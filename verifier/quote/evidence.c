@@ -79,6 +79,23 @@ static int take_tpm(const cJSON *item, struct sv_evidence *ev)
     return ok ? 0 : -1;
 }
 
+// An SVSM's manifest beside the report, and what it was asked to bind; configfs-tsm's names. 0, or
+// -1 where it is malformed.
+static int take_svsm(const cJSON *root, struct sv_evidence *ev)
+{
+    const cJSON *manifest = sv_json_get(root, "manifestblob");
+    struct sv_svsm *s = &ev->svsm;
+
+    if (!manifest)
+        return 0;
+    s->manifest.data = decode_value(manifest, &s->manifest.size);
+    s->nonce.data = decode_value(sv_json_get(root, "inblob"), &s->nonce.size);
+    if (!s->manifest.data || s->manifest.size > SV_SVSM_MANIFEST_MAX || !s->nonce.data ||
+        s->nonce.size != SV_SVSM_NONCE_SIZE)
+        return -1;
+    return take_tpm(sv_json_get(root, "tpm_quote"), ev);
+}
+
 static int take_measured_log(const cJSON *root, struct sv_evidence *ev)
 {
     const cJSON *log = sv_json_get(root, "measured_log");
@@ -327,8 +344,11 @@ static int open_json(const cJSON *root, struct sv_evidence *ev, int deep)
         if (item && take_tpm(sv_json_get(root, "tpm_quote"), ev))
             return -1;
     }
-    if (!item)
+    if (!item) {
         item = sv_json_get(root, "outblob"); // configfs-tsm
+        if (item && take_svsm(root, ev))
+            return -1;
+    }
     if (!item)
         item = sv_json_get(root, "report"); // Trust Authority's SNP
     data = decode_value(item, &size);
@@ -434,6 +454,9 @@ int sv_evidence_open(const void *data, size_t size, enum shelter_evidence_type a
                                                                       : SHELTER_R_TRUNCATED,
                          NULL);
     v->type = out->type;
+    if (out->svsm.manifest.data && out->type != SHELTER_EVIDENCE_SNP)
+        return sv_refuse(v, SHELTER_R_EVIDENCE_JSON,
+                         "an SVSM's manifest is beside SNP reports only");
     if (asked != SHELTER_EVIDENCE_AUTO && asked != out->type)
         return sv_refuse(v, SHELTER_R_TYPE_MISMATCH, "%s instead of %s", names[out->type],
                          names[asked]);
@@ -452,5 +475,7 @@ void sv_evidence_free(struct sv_evidence *ev)
         free((void *)(uintptr_t)ev->tpm->signature.data);
     }
     free(ev->tpm);
+    free((void *)(uintptr_t)ev->svsm.manifest.data);
+    free((void *)(uintptr_t)ev->svsm.nonce.data);
     sv_certs_free(&ev->certs);
 }

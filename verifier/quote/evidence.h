@@ -6,7 +6,7 @@
 #define VERIFIER_QUOTE_EVIDENCE_H
 
 #include "verifier/quote/csv.h"
-#include "verifier/quote/tpm.h"
+#include "verifier/quote/svsm.h"
 
 struct sv_evidence {
     enum shelter_evidence_type type;
@@ -23,7 +23,8 @@ struct sv_evidence {
     int csv_version;
     struct sv_bytes hcl_runtime; // Azure: report data is a digest of this
     uint32_t hcl_hash;           // 1 SHA-256, 2 SHA-384, 3 SHA-512
-    struct sv_tpm_quote *tpm;    // Azure: of the vTPM, beside; owned with its pieces, or NULL
+    struct sv_tpm_quote *tpm;    // of the vTPM, beside; owned with its pieces, or NULL
+    struct sv_svsm svsm;         // manifest.data NULL: none; pieces owned
     // What the request to an attestation service says that report data is a digest of; NULL:
     // nothing.
     uint8_t *bound;

@@ -9,16 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/core_names.h>
 #include <openssl/err.h>
-#include <openssl/param_build.h>
 
 #define MAGIC 0xff544347u // TPM_GENERATED: no TPM signs such bytes for a caller
 #define ATTEST_QUOTE 0x8018u
 #define ALG_SHA256 0x000bu
 #define RUNTIME_VALUES_MAX 4096
 
-static uint32_t take_be(struct sv_bytes *in, size_t size, bool *ok)
+uint32_t sv_tpm_number(struct sv_bytes *in, size_t size, bool *ok)
 {
     const uint8_t *p = *ok ? sv_take(in, size) : NULL;
     uint32_t n = 0;
@@ -29,10 +27,9 @@ static uint32_t take_be(struct sv_bytes *in, size_t size, bool *ok)
     return n;
 }
 
-// A TPM2B: size, bytes.
-static struct sv_bytes take_sized(struct sv_bytes *in, bool *ok)
+struct sv_bytes sv_tpm_sized(struct sv_bytes *in, bool *ok)
 {
-    size_t size = take_be(in, 2, ok);
+    size_t size = sv_tpm_number(in, 2, ok);
     const uint8_t *p = *ok ? sv_take(in, size) : NULL;
 
     *ok = p;
@@ -49,17 +46,17 @@ static bool parse_attest(struct sv_bytes in, struct attest *out)
     bool ok = true;
 
     *out = (struct attest){.selected = 0};
-    if (take_be(&in, 4, &ok) != MAGIC || take_be(&in, 2, &ok) != ATTEST_QUOTE)
+    if (sv_tpm_number(&in, 4, &ok) != MAGIC || sv_tpm_number(&in, 2, &ok) != ATTEST_QUOTE)
         return false;
-    take_sized(&in, &ok); // the signer's name
-    out->extra = take_sized(&in, &ok);
+    sv_tpm_sized(&in, &ok); // the signer's name
+    out->extra = sv_tpm_sized(&in, &ok);
     // clock, resets, restarts, safe; the firmware's version; one bank of PCRs
-    if (!ok || !sv_take(&in, 17 + 8) || take_be(&in, 4, &ok) != 1 ||
-        take_be(&in, 2, &ok) != ALG_SHA256 || take_be(&in, 1, &ok) != 3)
+    if (!ok || !sv_take(&in, 17 + 8) || sv_tpm_number(&in, 4, &ok) != 1 ||
+        sv_tpm_number(&in, 2, &ok) != ALG_SHA256 || sv_tpm_number(&in, 1, &ok) != 3)
         return false;
     for (unsigned i = 0; i < 3; i++)
-        out->selected |= take_be(&in, 1, &ok) << 8 * i;
-    out->digest = take_sized(&in, &ok);
+        out->selected |= sv_tpm_number(&in, 1, &ok) << 8 * i;
+    out->digest = sv_tpm_sized(&in, &ok);
     return ok && !in.size && out->digest.size == 32;
 }
 
@@ -77,18 +74,8 @@ static BIGNUM *number_of(const cJSON *jwk, const char *name, size_t size_max)
 static EVP_PKEY *rsa_of(const cJSON *jwk)
 {
     BIGNUM *n = number_of(jwk, "n", 512), *e = number_of(jwk, "e", 4);
-    OSSL_PARAM_BLD *bld = OSSL_PARAM_BLD_new();
-    OSSL_PARAM *params = NULL;
-    EVP_PKEY *key = NULL;
+    EVP_PKEY *key = n && e ? sv_rsa_key(n, e) : NULL;
 
-    if (n && e && bld && BN_num_bits(n) >= 2048 &&
-        OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_N, n) &&
-        OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_E, e))
-        params = OSSL_PARAM_BLD_to_param(bld);
-    if (params)
-        key = sv_public_key("RSA", params);
-    OSSL_PARAM_free(params);
-    OSSL_PARAM_BLD_free(bld);
     BN_free(n);
     BN_free(e);
     return key;
@@ -134,21 +121,17 @@ static bool pcrs_match(const struct sv_tpm_quote *q, const struct attest *a)
     return !memcmp(digest, a->digest.data, 32);
 }
 
-void sv_tpm_judge(const struct sv_tpm_quote *q, struct sv_bytes runtime, struct shelter_verdict *v)
+void sv_tpm_judge_by(const struct sv_tpm_quote *q, EVP_PKEY *key, struct shelter_verdict *v)
 {
-    EVP_PKEY *key = find_key(runtime);
     struct attest a;
     const char *wrong = NULL;
 
-    if (!key)
-        wrong = "the vTPM's key is not in the runtime data";
-    else if (!signature_holds(key, q))
+    if (!signature_holds(key, q))
         wrong = "the vTPM's";
     else if (!parse_attest(q->message, &a) || a.extra.size > SHELTER_REPORT_DATA_SIZE)
         wrong = "what the vTPM signed is no quote of its SHA-256 registers";
     else if (!pcrs_match(q, &a))
         wrong = "the registers are not those that the vTPM signed";
-    EVP_PKEY_free(key);
     if (wrong) {
         sv_refuse(v, SHELTER_R_QUOTE_SIGNATURE, "%s", wrong);
         return;
@@ -163,4 +146,15 @@ void sv_tpm_judge(const struct sv_tpm_quote *q, struct sv_bytes runtime, struct 
     memset(v->report_data, 0, sizeof(v->report_data));
     memcpy(v->report_data, a.extra.data, a.extra.size);
     sv_claim_hex(v, "tpm_extra_data", a.extra.data, a.extra.size);
+}
+
+void sv_tpm_judge(const struct sv_tpm_quote *q, struct sv_bytes runtime, struct shelter_verdict *v)
+{
+    EVP_PKEY *key = find_key(runtime);
+
+    if (key)
+        sv_tpm_judge_by(q, key, v);
+    else
+        sv_refuse(v, SHELTER_R_QUOTE_SIGNATURE, "the vTPM's key is not in the runtime data");
+    EVP_PKEY_free(key);
 }
