@@ -16,7 +16,7 @@ FUZZ_SRC_guest_readers := $(addprefix trusted/guest/,cmdline.c netconf.c config.
     users.c path.c) trusted/copy/tar.c $(addprefix trusted/agent/,request.c query.c) $(LIB_SRC)
 FUZZ_SRC_agent_json := $(addprefix trusted/agent/,json.c text.c os_linux.c) lib/hex.c lib/base64.c lib/io.c
 FUZZ_SRC_agent_response := $(addprefix trusted/agent/,response.c url.c text.c os_linux.c) lib/base64.c lib/io.c
-FUZZ_SRC_agent_jwe := $(addprefix trusted/agent/,key.c p256.c rng.c json.c text.c os_linux.c) lib/base64.c lib/hex.c lib/io.c lib/sha2.c
+FUZZ_SRC_agent_jwe := $(addprefix trusted/agent/,key.c rng.c json.c text.c os_linux.c) lib/base64.c lib/hex.c lib/io.c lib/sha2.c
 FUZZ_LIBS_agent_jwe = $(MBEDTLS_A)
 FUZZ_SRC_measure_sim := $(addprefix verifier/measure/,sim.c sim_bzimage.c ovmf.c)
 FUZZ_LIBS_measure_sim := -lcrypto

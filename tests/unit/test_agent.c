@@ -22,8 +22,6 @@
 #include <cmocka.h>
 
 #include <cjson/cJSON.h>
-#include <openssl/ec.h>
-#include <openssl/obj_mac.h>
 #include <openssl/pem.h>
 
 #include "lib/base64.h"
@@ -31,7 +29,6 @@
 #include "trusted/agent/json.h"
 #include "trusted/agent/key.h"
 #include "trusted/agent/linux.h"
-#include "trusted/agent/p256.h"
 #include "trusted/agent/query.h"
 #include "trusted/agent/exchange.h"
 #include "trusted/agent/response.h"
@@ -234,160 +231,6 @@ static void test_answers(void **state)
 }
 
 // What CoCo's and others' libraries read: PKCS #8, of both kinds of key.
-/* --- P-256, beside OpenSSL's --- */
-
-static EC_GROUP *group;
-
-static void to_mpi(mbedtls_mpi *out, const BIGNUM *n)
-{
-    unsigned char bytes[64];
-    assert_int_equal(BN_bn2binpad(n, bytes, sizeof(bytes)), sizeof(bytes));
-    assert_int_equal(mbedtls_mpi_read_binary(out, bytes, sizeof(bytes)), 0);
-}
-
-/* Of any numbers, be they on the curve or not. */
-static void set_point(mbedtls_ecp_point *out, const BIGNUM *x, const BIGNUM *y)
-{
-    mbedtls_ecp_point_init(out);
-    to_mpi(&out->X, x);
-    to_mpi(&out->Y, y);
-    assert_int_equal(mbedtls_mpi_lset(&out->Z, 1), 0);
-}
-
-static void from_openssl(mbedtls_ecp_point *out, const EC_POINT *q)
-{
-    BIGNUM *x = BN_new(), *y = BN_new();
-    assert_true(EC_POINT_get_affine_coordinates(group, q, x, y, NULL));
-    set_point(out, x, y);
-    BN_free(x);
-    BN_free(y);
-}
-
-static void same_point(mbedtls_ecp_point *got, const EC_POINT *want)
-{
-    mbedtls_ecp_point w;
-    if (EC_POINT_is_at_infinity(group, want)) {
-        assert_true(mbedtls_ecp_is_zero(got));
-    } else {
-        from_openssl(&w, want);
-        assert_int_equal(mbedtls_ecp_point_cmp(got, &w), 0);
-        mbedtls_ecp_point_free(&w);
-    }
-    mbedtls_ecp_point_free(got);
-}
-
-/* k * q, k * q + l * s, beside OpenSSL's; with k = l and q = s both are equal points. */
-static void try_product(const BIGNUM *k, const EC_POINT *q, const BIGNUM *l, const EC_POINT *s)
-{
-    mbedtls_mpi a, c;
-    mbedtls_ecp_point p, r, got;
-    EC_POINT *want = EC_POINT_new(group), *more = EC_POINT_new(group);
-    mbedtls_mpi_init(&a);
-    mbedtls_mpi_init(&c);
-    mbedtls_ecp_point_init(&got);
-    to_mpi(&a, k);
-    to_mpi(&c, l);
-    from_openssl(&p, q);
-    from_openssl(&r, s);
-    EC_POINT_mul(group, want, NULL, q, k, NULL);
-    EC_POINT_mul(group, more, NULL, s, l, NULL);
-    assert_int_equal(agent_p256_multiply(&got, &a, &p), 0);
-    same_point(&got, want);
-    EC_POINT_add(group, want, want, more, NULL);
-    mbedtls_ecp_point_init(&got);
-    assert_int_equal(agent_p256_sum(&got, &a, &p, &c, &r), 0);
-    same_point(&got, want);
-    mbedtls_ecp_point_free(&p);
-    mbedtls_ecp_point_free(&r);
-    mbedtls_mpi_free(&a);
-    mbedtls_mpi_free(&c);
-    EC_POINT_free(want);
-    EC_POINT_free(more);
-}
-
-static void refuse_point(const BIGNUM *x, const BIGNUM *y, int z)
-{
-    mbedtls_mpi two;
-    mbedtls_ecp_point p, got;
-    mbedtls_mpi_init(&two);
-    mbedtls_ecp_point_init(&got);
-    mbedtls_mpi_lset(&two, 2);
-    set_point(&p, x, y);
-    mbedtls_mpi_lset(&p.Z, z);
-    assert_int_not_equal(agent_p256_multiply(&got, &two, &p), 0);
-    assert_int_not_equal(agent_p256_sum(&got, &two, &p, &two, &p), 0);
-    mbedtls_mpi_free(&two);
-    mbedtls_ecp_point_free(&p);
-    mbedtls_ecp_point_free(&got);
-}
-
-static void test_p256(void **state)
-{
-    enum { NUMBERS = 14, POINTS = 6 };
-    BIGNUM *k[NUMBERS], *x = BN_new(), *y = BN_new(), *sum = BN_new(), *zero = BN_new();
-    EC_POINT *q[POINTS];
-    group = EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1);
-    const BIGNUM *n = EC_GROUP_get0_order(group), *p = EC_GROUP_get0_field(group);
-    for (unsigned i = 0; i < NUMBERS; i++) {
-        k[i] = BN_new();
-        if (i < 4) /* 0 to 3 */
-            BN_set_word(k[i], i);
-        else if (i < 9) /* n - 2 to n + 2 */
-            BN_copy(k[i], n), i < 6 ? BN_sub_word(k[i], 6 - i) : BN_add_word(k[i], i - 6);
-        else
-            BN_rand(k[i], 256, BN_RAND_TOP_ANY, BN_RAND_BOTTOM_ANY);
-    }
-    BN_set_word(k[9], 16); /* one digit; all digits */
-    BN_one(k[10]);
-    BN_lshift(k[10], k[10], 256);
-    BN_sub_word(k[10], 1);
-    for (unsigned i = 0; i < POINTS; i++) {
-        q[i] = EC_POINT_new(group);
-        EC_POINT_mul(group, q[i], i ? k[NUMBERS - 1] : BN_value_one(), NULL, NULL, NULL);
-        BN_add_word(k[NUMBERS - 1], 1);
-    }
-    /* x is 0; the opposite of another point */
-    assert_true(EC_POINT_set_compressed_coordinates(group, q[1], zero, 1, NULL));
-    EC_POINT_copy(q[2], q[3]);
-    EC_POINT_invert(group, q[2], NULL);
-    for (unsigned i = 0; i < NUMBERS; i++)
-        for (unsigned j = 0; j < POINTS; j++) {
-            try_product(k[i], q[j], k[i], q[(j + 1) % POINTS]);
-            try_product(k[i], q[j], k[NUMBERS - 1 - i], q[j]);
-        }
-    try_product(k[11], q[0], k[11], q[0]);
-    for (unsigned i = 0; i < 200; i++) {
-        BN_rand(k[0], 256, BN_RAND_TOP_ANY, BN_RAND_BOTTOM_ANY);
-        BN_rand(k[1], 256, BN_RAND_TOP_ANY, BN_RAND_BOTTOM_ANY);
-        EC_POINT_mul(group, q[4], k[1], NULL, NULL, NULL);
-        try_product(k[0], q[4], k[1], q[5]);
-    }
-
-    EC_POINT_get_affine_coordinates(group, q[0], x, y, NULL);
-    refuse_point(x, y, 2);
-    refuse_point(x, y, 0);
-    refuse_point(y, x, 1);
-    refuse_point(zero, zero, 1);
-    BN_add(sum, x, p); /* the same number, written otherwise */
-    refuse_point(sum, y, 1);
-    BN_add(sum, y, p);
-    refuse_point(x, sum, 1);
-    BN_add_word(y, 1);
-    refuse_point(x, y, 1);
-    BN_copy(sum, p); /* 0, written otherwise */
-    EC_POINT_get_affine_coordinates(group, q[1], x, y, NULL);
-    refuse_point(sum, y, 1);
-    for (unsigned i = 0; i < NUMBERS; i++)
-        BN_free(k[i]);
-    for (unsigned i = 0; i < POINTS; i++)
-        EC_POINT_free(q[i]);
-    BN_free(x);
-    BN_free(y);
-    BN_free(sum);
-    BN_free(zero);
-    EC_GROUP_free(group);
-}
-
 static void test_key_pem(void **state)
 {
     for (int rsa = 0; rsa < 2; rsa++) {
@@ -1224,14 +1067,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_request),   cmocka_unit_test(test_answers),
-        cmocka_unit_test(test_key_pem),   cmocka_unit_test(test_p256),
-        cmocka_unit_test(test_base64),    cmocka_unit_test(test_json),
-        cmocka_unit_test(test_json_text), cmocka_unit_test(test_response),
-        cmocka_unit_test(test_url),       cmocka_unit_test(test_unwrap),
-        cmocka_unit_test(test_sm3),       cmocka_unit_test(test_tsm),
-        cmocka_unit_test(test_snp),       cmocka_unit_test(test_csv),
-        cmocka_unit_test(test_devices),   cmocka_unit_test(test_simulated),
-        cmocka_unit_test(test_control),   cmocka_unit_test(test_serve),
+        cmocka_unit_test(test_key_pem),   cmocka_unit_test(test_base64),
+        cmocka_unit_test(test_json),      cmocka_unit_test(test_json_text),
+        cmocka_unit_test(test_response),  cmocka_unit_test(test_url),
+        cmocka_unit_test(test_unwrap),    cmocka_unit_test(test_sm3),
+        cmocka_unit_test(test_tsm),       cmocka_unit_test(test_snp),
+        cmocka_unit_test(test_csv),       cmocka_unit_test(test_devices),
+        cmocka_unit_test(test_simulated), cmocka_unit_test(test_control),
+        cmocka_unit_test(test_serve),
     };
     int rc = cmocka_run_group_tests_name("agent", tests, NULL, NULL);
     free(held);

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "lib/sha2.h"
-#include "trusted/agent/p256.h"
 #include "trusted/agent/state.h"
 
 #define REQUEST_ROOM 1024u
@@ -76,7 +75,7 @@ static struct agent_identity *make_identity(const char *record)
         ;
     mbedtls_pk_init(&i->key);
     if (!mbedtls_pk_setup(&i->key, mbedtls_pk_info_from_type(MBEDTLS_PK_ECKEY)) &&
-        !agent_p256_key(mbedtls_pk_ec(i->key)))
+        !mbedtls_ecp_gen_key(MBEDTLS_ECP_DP_SECP256R1, mbedtls_pk_ec(i->key), agent_rng, NULL))
         return i;
     agent_identity_free(i);
     return NULL;

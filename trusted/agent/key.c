@@ -3,6 +3,7 @@
 #define MBEDTLS_ALLOW_PRIVATE_ACCESS
 #include <mbedtls/aes.h>
 #include <mbedtls/asn1write.h>
+#include <mbedtls/ecdh.h>
 #include <mbedtls/gcm.h>
 #include <mbedtls/oid.h>
 #include <mbedtls/pem.h>
@@ -16,7 +17,6 @@
 #include "lib/sha2.h"
 #include "trusted/agent/client.h"
 #include "trusted/agent/key.h"
-#include "trusted/agent/p256.h"
 
 #define EC_ALG "ECDH-ES+A256KW"
 #define RSA_ALG "RSA-OAEP-256"
@@ -41,7 +41,7 @@ struct agent_key *agent_key_new(bool rsa)
     if (!rc && rsa)
         rc = mbedtls_rsa_gen_key(mbedtls_pk_rsa(k->pk), agent_rng, NULL, RSA_BITS, 65537);
     else if (!rc)
-        rc = agent_p256_key(mbedtls_pk_ec(k->pk));
+        rc = mbedtls_ecp_gen_key(MBEDTLS_ECP_DP_SECP256R1, mbedtls_pk_ec(k->pk), agent_rng, NULL);
     if (rc) {
         agent_key_free(k);
         return NULL;
@@ -182,16 +182,21 @@ static int shared_secret(const struct agent_key *k, struct agent_json header, ui
     uint8_t point[65] = {4};
     struct agent_json epk;
     mbedtls_ecp_point peer;
+    mbedtls_mpi secret;
     if (!agent_json_get(header, "epk", &epk) || !member_says(epk, "kty", "EC") ||
         !member_says(epk, "crv", "P-256") || bytes_of(epk, "x", point + 1, 32) != 32 ||
         bytes_of(epk, "y", point + 33, 32) != 32)
         return -EBADMSG;
     mbedtls_ecp_point_init(&peer);
+    mbedtls_mpi_init(&secret);
     int rc = mbedtls_ecp_point_read_binary(&ec->grp, &peer, point, sizeof(point));
-    if (!rc) /* checks it */
-        rc = agent_p256_multiply(&peer, &ec->d, &peer);
     if (!rc)
-        rc = mbedtls_mpi_write_binary(&peer.X, z, 32);
+        rc = mbedtls_ecp_check_pubkey(&ec->grp, &peer);
+    if (!rc)
+        rc = mbedtls_ecdh_compute_shared(&ec->grp, &secret, &peer, &ec->d, agent_rng, NULL);
+    if (!rc)
+        rc = mbedtls_mpi_write_binary(&secret, z, 32);
+    mbedtls_mpi_free(&secret);
     mbedtls_ecp_point_free(&peer);
     return rc ? -EBADMSG : 0;
 }

@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "lib/sha2.h"
-#include "trusted/agent/p256.h"
 #include "trusted/agent/state.h"
 
 #define TAG_INTEL_QUOTE 60000u  /* IANA CBOR tags */
@@ -199,7 +198,7 @@ int agent_ra_tls(struct agent *a, const uint8_t *nonce, size_t nonce_size, char 
     mbedtls_pk_init(&pk);
     int rc = mbedtls_pk_setup(&pk, mbedtls_pk_info_from_type(MBEDTLS_PK_ECKEY));
     if (!rc)
-        rc = agent_p256_key(mbedtls_pk_ec(pk));
+        rc = mbedtls_ecp_gen_key(MBEDTLS_ECP_DP_SECP256R1, mbedtls_pk_ec(pk), agent_rng, NULL);
     if (!rc)
         rc = claims_of(&claims, &pk, nonce, nonce_size, &a->events);
     if (rc) {

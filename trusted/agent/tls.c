@@ -23,10 +23,6 @@ static const int suites[] = {MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
                              MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
                              MBEDTLS_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, 0};
 
-/* P-256 is ours (p256.c); without X25519, which the broker would take. */
-static const mbedtls_ecp_group_id curves[] = {MBEDTLS_ECP_DP_SECP256R1, MBEDTLS_ECP_DP_SECP384R1,
-                                              MBEDTLS_ECP_DP_SECP521R1, MBEDTLS_ECP_DP_NONE};
-
 static int report_failed(struct agent_client *c, long rc)
 {
     c->io_error = (int)rc;
@@ -105,7 +101,6 @@ static int set_up(struct agent_client *c)
     mbedtls_ssl_conf_max_tls_version(&t->config, MBEDTLS_SSL_VERSION_TLS1_2);
 #endif
     mbedtls_ssl_conf_ciphersuites(&t->config, suites);
-    mbedtls_ssl_conf_curves(&t->config, curves);
     mbedtls_ssl_conf_session_tickets(&t->config, MBEDTLS_SSL_SESSION_TICKETS_DISABLED);
     mbedtls_ssl_conf_rng(&t->config, agent_rng, NULL);
     /* The key exchange is still signed by the certificate's key, which is compared below. */

@@ -37,7 +37,7 @@ LIBOS_LAZY_SRC := $(addprefix trusted/libos/agent/,libc.c mbedtls.c os_libos.c a
 $(B)/libos/lazy.o: $(LIBOS_LAZY_SRC:%.c=$(B)/libos/%.o) $(LIBOS_MBEDTLS)/absent.o \
     $(LIBOS_MBEDTLS)/parts.a trusted/libos/agent/lazy.lds
 	$(call say,LD,$@)
-	$(Q)$(CC) -r -nostdlib $(MBEDTLS_WRAP) -Wl,-T,trusted/libos/agent/lazy.lds -o $@ $(filter-out %.lds,$^) -lgcc
+	$(Q)$(CC) -r -nostdlib -Wl,-T,trusted/libos/agent/lazy.lds -o $@ $(filter-out %.lds,$^) -lgcc
 
 LIBOS_OBJ := $(patsubst %.c,$(B)/libos/%.o,$(filter-out $(LIBOS_LAZY_SRC),$(LIBOS_CORE))) \
     $(LIBOS_LIB:%.c=$(B)/libos/%.o) $(B)/libos/trusted/libos/entry/entry.o \
