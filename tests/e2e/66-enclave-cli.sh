@@ -73,6 +73,11 @@ same "stats: what must be there" "$(json '[d[k] > 0 for k in ("calls_out", "aex"
 before=$(json 'd["committed_bytes"]' <"$T/out")
 for i in $(seq 30); do "$SHELTER" stats --json sleeper >"$T/out" 2>/dev/null || break; done
 same "stats, asked thirty times: costs no memory" "$(json 'd["committed_bytes"]' <"$T/out")" "$before"
+idle() { "$SHELTER" stats --json sleeper 2>/dev/null | json '[d["aex"], d["calls_out"]]'; }
+first=$(idle)
+sleep 2
+same "an idle enclave: no AEX, and no call out but for the question" \
+    "$(python3 -c 'a, b = eval(",".join(__import__("sys").argv[1:])); print(b[0] - a[0], b[1] - a[1] < 20)' "$first" "$(idle)")" "0 True"
 for i in 1 2 3 4 5 6; do "$SHELTER" stats --json sleeper >"$T/stats.$i" 2>&1 & done
 wait
 same "stats, six at a time: all answered" "$(cat "$T"/stats.? | grep -c calls_out)" 6

@@ -27,6 +27,14 @@ while read -r line; do
     if grep -qxF "$line" "$T/enclave"; then ok "streams: $line"; else not_ok "streams: $line (now: $(grep "^${line%%:*}:" "$T/enclave"))"; fi
 done <"$T/native"
 
+# Threads that wait at a new epoll at the same time have one set of the host's: what comes is told.
+check "threads that wait" gcc -Wall -O1 -static -pthread -o "$T/first_waits" tests/enclave/first_waits.c
+check "build" "$SHELTER" build -q -t waits -f "$T/first_waits"
+mkfifo "$T/in"
+timeout 100 "$SHELTER" run --tee sgx-sim --rm waits /bin/first_waits 60 <"$T/in" 2>/dev/null |
+    while read -r line; do [ "$line" = go ] && echo x >&3 || echo "$line"; done 3>"$T/in" >"$T/told"
+same "epoll: threads that wait for the first time at once hear what comes" "$(cat "$T/told")" "told 60"
+
 # The standard output: queued as a stream's bytes are.
 check "a program that writes" gcc -Wall -O1 -static -o "$T/output" tests/enclave/output.c
 check "build" "$SHELTER" build -q -t output --allow stats -f "$T/output"

@@ -69,9 +69,10 @@ static bool has_outside(const struct epoll *e)
 /* Makes the set when the first handle needs it. */
 static int have_set(struct epoll *e)
 {
-    if (e->set.handle >= 0)
+    if (e->set.handle < 0)
+        call_alone();
+    if (e->set.handle >= 0) /* or another thread made it meanwhile */
         return 0;
-    call_alone();
     long h = claim_handle(port_set());
     return h < 0 ? (int)h : outside_add(&e->set, (int32_t)h, &e->wait);
 }

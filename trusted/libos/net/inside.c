@@ -230,9 +230,10 @@ static long send_stream(struct file *f, struct sock *s, struct io *io, int flags
         call_alone();
     if (NOW(s->error)) {
         call_alone();
-        int r = s->error;
+        int r = s->error; /* 0: another thread got it meanwhile */
         s->error = 0;
-        return r;
+        if (r)
+            return r;
     }
     if (!s->peer && s->state != SOCK_CONNECTED)
         return s->family == AF_UNIX ? -ENOTCONN : broken_pipe(flags);
