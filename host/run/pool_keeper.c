@@ -217,6 +217,8 @@ static int check_image(struct keeper *k, struct sh_error *err)
 
 static int start_child(struct keeper *k, struct child *c, struct sh_error *err)
 {
+    if (c->id[0])
+        sh_cgroup_forget(c->id); /* of one that was killed; what was below it is gone by now */
     int r = sh_instance_new_id(c->id, err);
     if (r)
         return r;
@@ -274,6 +276,7 @@ static int take_word(struct keeper *k, const struct word *w, struct sh_error *er
     c->waits = w->kind == 'w';
     if (w->kind == 't') {
         c->pid = 0; /* nobody's any more; it is waited for like all */
+        c->id[0] = 0;
         printf("taken %s\n", c->id);
         k->start_at = sh_now_ms() + (count_waiting(k) ? QUIET_MS : 0);
     }
@@ -302,8 +305,8 @@ static void reap_children(struct keeper *k)
         if (!c)
             continue;
         sh_pool_forget(k->folder_fd, c->id);
-        sh_cgroup_forget(c->id);
-        *c = (struct child){0};
+        c->pid = 0;
+        c->waits = false;
         k->start_at = sh_now_ms() + AGAIN_MS;
     }
 }

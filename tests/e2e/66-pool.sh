@@ -98,9 +98,12 @@ same "one that was connected to" "$(python3 "$T/waste.py" "$SHELTER_STORE")" 1
 gone() { [ -z "$(comm -12 <(echo "$before") <(pgrep -f "sgx-loader.*$T/store" | sort))" ]; }
 check "... and got no instance ends" until_true 10 gone
 check "... and another comes" until_true 30 full 1
+groups_left() { find /sys/fs/cgroup -maxdepth 3 -name "shelter-$1" 2>/dev/null | wc -l; }
+victim=$(basename "$(find "$SHELTER_STORE/pool" -type s -name '[0-9a-f]*')")
 kill -9 "$(pgrep -P "$K" | head -n 1)"
 same "one that was killed: a run starts as ever" "$(echo text | run box /bin/busybox cat)" text
 check "... and another comes" until_true 30 full 1
+same "... and nothing of it is left" "$(groups_left "$victim")" 0
 
 # --- the end of a pool ---
 end_pool
