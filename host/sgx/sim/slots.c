@@ -127,9 +127,10 @@ static bool is_all_state(const uint8_t *p, uint64_t room)
 static void narrow_masks(struct sgxsim *dev, uint64_t page, uint64_t last)
 {
     uint32_t xfrm = (uint32_t)dev->secs.attributes.xfrm;
-    for (uint64_t at = page; at < page + SGX_PAGE_SIZE; at++) {
-        uint8_t *code = sim_frame(dev, at);
-        if (code[0] == 0xb8 && is_all_state(code, last - at))
+    uint8_t *code = sim_frame(dev, page), *end = code + SGX_PAGE_SIZE;
+    const uint8_t *beyond = code + (last - page);
+    for (; (code = memchr(code, 0xb8, (size_t)(end - code))) != NULL; code++) {
+        if (is_all_state(code, (uint64_t)(beyond - code)))
             memcpy(code + 1, &xfrm, 4);
     }
 }
