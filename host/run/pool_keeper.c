@@ -277,7 +277,7 @@ static int take_word(struct keeper *k, const struct word *w, struct sh_error *er
     if (w->kind == 't') {
         c->pid = 0; /* nobody's any more; it is waited for like all */
         c->id[0] = 0;
-        printf("taken %s\n", c->id);
+        printf("taken %.*s\n", (int)sizeof(w->text), w->text);
         k->start_at = sh_now_ms() + (count_waiting(k) ? QUIET_MS : 0);
     }
     if (!k->shown && count_waiting(k) == k->options->count) {
