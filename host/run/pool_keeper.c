@@ -92,13 +92,21 @@ static int take_instance(const struct unit *u, int fd, struct sh_pool_take *take
     return sh_prepared_adopt(u->prepared, u->id, lock_fd, take->rows, take->columns, err);
 }
 
-/* The last of a pool whose keeper was killed leaves nothing. */
+/* The last of a pool whose keeper is gone leaves nothing. Others may leave at the same time. */
 static void leave_folder(const struct unit *u)
 {
-    const struct sh_store *store = u->prepared->store;
+    struct pollfd p = {.fd = u->words_fd};
+    bool locked = false;
     sh_pool_forget(u->folder_fd, u->id);
-    if (!flock(u->folder_fd, LOCK_EX | LOCK_NB))
-        sh_pool_remove(store->dir_fd, u->folder_fd, u->key);
+    if (poll(&p, 1, 0) != 1) /* his end is open */
+        return;
+    for (unsigned i = 0; !locked && i < LOCK_TRIES; i++) {
+        if (i)
+            usleep(LOCK_PAUSE_US);
+        locked = !flock(u->folder_fd, LOCK_EX | LOCK_NB);
+    }
+    if (locked)
+        sh_pool_remove(u->prepared->store->dir_fd, u->folder_fd, u->key);
 }
 
 static _Noreturn void be_unit(const struct unit *u)
@@ -344,6 +352,7 @@ static void end_children(struct keeper *k)
 {
     close(k->words[0]);
     close(k->words[1]);
+    flock(k->folder_fd, LOCK_UN); /* they leave the folder */
     for (size_t i = 0; i < k->options->count; i++) {
         struct child *c = &k->children[i];
         if (!c->pid)
@@ -388,7 +397,7 @@ int sh_pool_keep(struct sh_store *store, const struct sh_run_options *o, struct 
         r = serve_pool(&k, err);
         end_children(&k);
     }
-    if (ours)
+    if (ours && !flock(k.folder_fd, LOCK_EX | LOCK_NB))
         sh_pool_remove(store->dir_fd, k.folder_fd, k.key);
     if (k.folder_fd >= 0)
         close(k.folder_fd);
