@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Some threads wait at an epoll for the first time, all at once, round after round with a new one.
-// Another makes calls that are alone, so that they are let in together. What comes afterwards on the
-// standard input must be told.
+// Another makes calls that are alone, so that they are let in together. What comes afterwards on
+// the standard input must be told.
 //
 //   first_waits ROUNDS    "go" for each, then a line of the input is awaited; "told ROUNDS" at last
 #include <pthread.h>
