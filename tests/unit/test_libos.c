@@ -1595,10 +1595,29 @@ static void test_wild_arguments(void **state)
     }
 }
 
+static int asked;
+static int ask_once(int answer)
+{
+    asked++;
+    return answer;
+}
+
+/* What MIN and MAX pick from is looked at once: of memory that others write, a second look may
+ * show more than was judged, and a call may have done something. */
+static void test_min_max(void **state)
+{
+    assert_int_equal(MIN(ask_once(3), 5), 3);
+    assert_int_equal(asked, 1);
+    assert_int_equal(MAX(2, MIN(ask_once(9), ask_once(7))), 7);
+    assert_int_equal(asked, 3);
+    assert_true(MAX(1u, (uint64_t)1 << 40) == (uint64_t)1 << 40);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fmt),
+        cmocka_unit_test(test_min_max),
         cmocka_unit_test(test_radix),
         cmocka_unit_test(test_digest),
         cmocka_unit_test(test_pages),

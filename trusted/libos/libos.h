@@ -28,8 +28,15 @@
 #define EAWAY 520 /* inside only: start it again when a volume may be changed (fs/volume.h) */
 #define NO_DEADLINE UINT64_MAX
 #define ARRAY_COUNT(a) (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
+/* Each argument is looked at once: it may be a call, or memory that changes meanwhile. */
+#define PICK_AS(a, op, b, n)                                                                       \
+    ({                                                                                             \
+        __typeof__(1 ? (a) : (b)) one_##n = (a), other_##n = (b);                                  \
+        one_##n op other_##n ? one_##n : other_##n;                                                \
+    })
+#define PICK(a, op, b, n) PICK_AS(a, op, b, n)
+#define MIN(a, b) PICK(a, <, b, __COUNTER__)
+#define MAX(a, b) PICK(a, >, b, __COUNTER__)
 
 static inline uint64_t page_down(uint64_t a)
 {
