@@ -703,6 +703,38 @@ static void made_by_links(void)
         "O_CREAT of a descriptor");
 }
 
+static volatile int made_enough;
+static void *make_through_link(void *wrong)
+{
+    for (int i = 0; i < 2000; i++) {
+        unlink("far/made");
+        int fd = open("to", O_CREAT | O_RDWR, 0600);
+        *(int *)wrong += fd < 0;
+        close(fd);
+    }
+    made_enough = 1;
+    return NULL;
+}
+
+/* A file that a link to elsewhere makes is found from the link's folder; meanwhile other threads
+ * find names from theirs. */
+static void made_elsewhere_beside(void)
+{
+    char before[4096] = "", now[4096];
+    int wrong = 0, missed = 0;
+    pthread_t t;
+    mkdir("far", 0700);
+    symlink("far/made", "to");
+    put_file("near", "x", 0600);
+    (void)!getcwd(before, sizeof(before));
+    pthread_create(&t, NULL, make_through_link, &wrong);
+    while (!made_enough)
+        missed += access("near", F_OK) || !getcwd(now, sizeof(now)) || strcmp(now, before);
+    pthread_join(t, NULL);
+    say("openat", wrong, "O_CREAT through a link: not made");
+    say("access", missed, "beside O_CREAT through a link: not found");
+}
+
 /* What was written and then made executable runs, and can be written no more. */
 static void written_then_run(void)
 {
@@ -789,6 +821,7 @@ int main(int argc, char **argv)
     secure_bits();
     entropy();
     made_by_links();
+    made_elsewhere_beside();
     written_then_run();
     made_elsewhere();
     nested();
