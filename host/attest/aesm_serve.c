@@ -15,8 +15,9 @@
 #define CLIENTS 64
 #define CLIENT_SECONDS 30
 
-/* Numbers of requests; an answer has its request's, and this one what there is not. */
+/* Numbers of requests; an answer has its request's. What is no request has NOT_SUPPORTED. */
 #define GET_LAUNCH_TOKEN 3u
+#define GET_GROUP 12u
 #define INIT_QUOTE_EX 15u
 #define GET_QUOTE_SIZE_EX 16u
 #define GET_QUOTE_EX 17u
@@ -28,11 +29,14 @@
 #define AESM_SUCCESS 0u
 #define AESM_UNEXPECTED_ERROR 1u
 #define AESM_PARAMETER_ERROR 3u
+#define AESM_SERVICE_UNAVAILABLE 30u
+#define AESM_UNSUPPORTED_KEY_ID 38u
+
+#define KEY_ID_LIST_HEAD 8u
+#define KEY_ID_BASE 158u /* the part of a key's id that says which it is */
 
 #define PUBLIC_KEY_ID_SIZE 32u
 #define LAUNCH_TOKEN_SIZE 1024u
-/* A quote of the simulated quoting enclave is always shorter. */
-#define QUOTE_ROOM 8192u
 #define QE_INFO_TARGET 16u
 #define QE_INFO_REPORT 528u
 #define QE_INFO_SIZE 960u
@@ -64,6 +68,21 @@ static void add_own_report(const struct sh_view *info, const uint8_t *quote, siz
     sh_pb_put_bytes(out, 3, all, sizeof(all));
 }
 
+/* Of any quote: clients hash as many bytes as they were told. The quoting enclave tries one of
+ * itself; 0: it cannot. */
+static uint64_t quote_size(const char *dir)
+{
+    static uint8_t quote[SH_QUOTE_MAX];
+    static const uint8_t data[64];
+    struct sh_error err = {0};
+    struct sgx_targetinfo self;
+    struct sgx_report report;
+    sh_sim_qe_target(&self);
+    int size =
+        sh_sim_qe_report(&self, data, &report) ? 0 : sh_sim_qe_quote_sgx(dir, &report, quote, &err);
+    return size > 0 ? (uint64_t)size : 0;
+}
+
 static void add_quote(const char *dir, const struct parts *p, struct sh_buffer *out)
 {
     static uint8_t quote[SH_QUOTE_MAX];
@@ -87,13 +106,28 @@ static void add_quote(const char *dir, const struct parts *p, struct sh_buffer *
         add_own_report(&p->info, quote, (size_t)size, out);
 }
 
+/* Of the verifier's list (sgx_ql_att_key_id_list_t) the one that is ours; without a list, ours. */
+static void add_choice(const struct sh_view *list, struct sh_buffer *out)
+{
+    uint8_t own[SH_AESM_KEY_ID_SIZE];
+    const uint8_t *choice = list->data ? NULL : own;
+    sh_aesm_key_id(own);
+    for (size_t at = KEY_ID_LIST_HEAD; !choice && at + sizeof(own) <= list->size; at += sizeof(own))
+        if (!memcmp(list->data + at, own, KEY_ID_BASE))
+            choice = list->data + at;
+    sh_pb_put_number(out, 1, choice ? AESM_SUCCESS : AESM_UNSUPPORTED_KEY_ID);
+    if (choice)
+        sh_pb_put_bytes(out, 2, choice, sizeof(own));
+}
+
 static void answer_known(const char *dir, unsigned number, const struct parts *p,
                          struct sh_buffer *out)
 {
     static const uint8_t zero[LAUNCH_TOKEN_SIZE];
+    uint8_t id[SH_AESM_KEY_ID_SIZE];
     struct sgx_targetinfo target;
-    if (number == GET_QUOTE_EX) {
-        add_quote(dir, p, out);
+    if (number == GET_QUOTE_EX || number == SELECT_KEY_ID) {
+        number == GET_QUOTE_EX ? add_quote(dir, p, out) : add_choice(&p->key_id, out);
         return;
     }
     sh_pb_put_number(out, 1, AESM_SUCCESS);
@@ -109,10 +143,11 @@ static void answer_known(const char *dir, unsigned number, const struct parts *p
             sh_pb_put_bytes(out, 4, target.mrenclave, PUBLIC_KEY_ID_SIZE);
         break;
     case GET_QUOTE_SIZE_EX:
-        sh_pb_put_number(out, 2, QUOTE_ROOM);
+        sh_pb_put_number(out, 2, quote_size(dir));
         break;
-    case SELECT_KEY_ID:
-        sh_pb_put_bytes(out, 2, p->key_id.data, p->key_id.size);
+    case KEY_IDS:
+        sh_aesm_key_id(id);
+        sh_pb_put_bytes(out, 2, id, sizeof(id));
         break;
     case KEY_ID_COUNT:
         sh_pb_put_number(out, 2, 1);
@@ -136,6 +171,13 @@ static void read_parts(unsigned number, const struct sh_view *message, struct pa
     }
 }
 
+/* Quotes by EPID, white lists, groups, registration, updates. */
+static bool is_epid(unsigned number)
+{
+    return number == 1 || number == 2 || number == 4 || (number >= 10 && number <= 14) ||
+           number == 18;
+}
+
 void sh_aesm_answer(const char *dir, const uint8_t *request, size_t size, struct sh_buffer *out)
 {
     struct sh_reader all = sh_reader(request, size);
@@ -154,19 +196,17 @@ void sh_aesm_answer(const char *dir, const uint8_t *request, size_t size, struct
     bool known = number == GET_LAUNCH_TOKEN ||
                  (number >= INIT_QUOTE_EX && number <= GET_QUOTE_EX) || number == SELECT_KEY_ID ||
                  number == KEY_ID_COUNT || number == KEY_IDS;
-    if (all.failed || !known) {
+    if (!all.failed && is_epid(number)) {
+        bool group = number == GET_GROUP; /* runtimes ask for it before any kind of quote */
+        sh_pb_put_number(&answer, 1, group ? AESM_SUCCESS : AESM_SERVICE_UNAVAILABLE);
+        if (group)
+            sh_pb_put_number(&answer, 2, 0);
+    } else if (all.failed || !known) {
         sh_pb_put_number(&answer, 1, AESM_UNEXPECTED_ERROR);
         number = NOT_SUPPORTED;
     } else {
         read_parts(number, &message, &parts);
-        if (number == KEY_IDS) {
-            uint8_t id[SH_AESM_KEY_ID_SIZE];
-            sh_aesm_key_id(id);
-            sh_pb_put_number(&answer, 1, AESM_SUCCESS);
-            sh_pb_put_bytes(&answer, 2, id, sizeof(id));
-        } else {
-            answer_known(dir, number, &parts, &answer);
-        }
+        answer_known(dir, number, &parts, &answer);
     }
     sh_pb_put_bytes(out, number, answer.data, answer.size);
     sh_buffer_free(&answer);

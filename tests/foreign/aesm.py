@@ -36,6 +36,21 @@ def alive(what):
 fields = [ask(r)[:1] for r in (b'', b'\0', b'\xff' * 40, b'\x08\x01', b'\x1a\xff\xff\xff\xff\x0f', b'\xb2\x01\x7f\x08', os.urandom(500))]
 print('ok' if all(fields) else f'not ok {fields}', 'requests that are none')
 alive('... and it goes on')
+# What is about EPID has its own answer, in which the client looks for the error (here SERVICE_UNAVAILABLE, 30).
+key = lambda n: bytes([n << 3 | 2]) if n < 16 else bytes([n << 3 & 0x7f | 0x82, n >> 4])
+wrong = [n for n in (1, 2, 4, 10, 11, 13, 14, 18) if ask(key(n) + b'\x02\x48\0') != key(n) + b'\x02\x08\x1e']
+print('ok' if not wrong else f'not ok {wrong}', 'EPID: unavailable, in an answer of its kind')
+print('ok' if ask(key(12) + b'\x02\x48\0') == key(12) + b'\x04\x08\0\x10\0' else 'not ok', 'the EPID group is 0')
+# A verifier's list of key ids: ours is found in it, and another one is not supported (38).
+own = good[-256:]
+choose = lambda *ids: ask(key(19) + (lambda m: struct.pack('BB', len(m) & 0x7f | 0x80, len(m) >> 7) + m)(
+    (lambda b: b'\x0a' + struct.pack('BB', len(b) & 0x7f | 0x80, len(b) >> 7) + b)(struct.pack('<HHI', 0, 0, len(ids)) + b''.join(ids))))
+other = own[:10] + bytes(246)
+print('ok' if choose(other, own).endswith(own) else 'not ok', 'the key id that a verifier takes')
+print('ok' if choose(other) == key(19) + b'\x02\x08\x26' else 'not ok', '... and none that we have not')
+sizes = [ask(key(16) + b'\x02\x48\0') for _ in range(2)]
+size = sizes[0][-2] & 0x7f | sizes[0][-1] << 7
+print('ok' if sizes[0] == sizes[1] and 4000 < size < 6000 else f'not ok {sizes}', 'how long a quote is, to the byte')
 # A quote of a report that is too short, too long, or not of this processor.
 for size in (0, 1, 431, 433, 5000):
     body = b'\x0a' + (bytes([size & 0x7f | 0x80, size >> 7]) if size > 127 else bytes([size])) + b'\xaa' * size + b'\x20\x80\x40'
