@@ -112,6 +112,7 @@ with open("/proc/%s/mem" % sys.argv[1], "r+b", 0) as f:
     print(was[0], f.read(1)[0])' "$1" "$2" 2>&1
 }
 for speed in '' --strict; do
+    rm -f "$T/out"
     "$SHELTER" sgx-sim --no-aesm $speed "$F/program" debugged >"$T/out" &
     debugged=$!
     until_true 20 grep -q 0x "$T/out"
@@ -119,12 +120,14 @@ for speed in '' --strict; do
     wait $debugged
     same "... the enclave runs what was written" "$(sed -n 2p "$T/out")" 42
 done
+rm -f "$T/out"
 "$SHELTER" sgx-sim --no-aesm "$F/program" debug-not >"$T/out" &
 debugged=$!
 until_true 20 grep -q 0x "$T/out"
 same "... no other enclave's" "$(poke $debugged "$(head -n 1 "$T/out")" | cut -d' ' -f2-)" "Input/output error"
 kill $debugged
 if command -v gdb >/dev/null && ! grep -q 'Operation not permitted' "$T/gdb"; then
+    rm -f "$T/out"
     "$SHELTER" sgx-sim --no-aesm "$F/program" debugged >"$T/out" &
     debugged=$!
     until_true 20 grep -q 0x "$T/out"
