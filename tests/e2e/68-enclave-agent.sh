@@ -110,6 +110,14 @@ check "image: registers" image clean /bin/clean
 check "image: API" image api "/bin/local get 4 /cdh/resource/default/key/two"
 status "a secret as a file" 0 "${run[@]}" -i "$url" file
 same "a secret as a file: its bytes" "$(cat "$T/out")" "the first"
+"$SHELTER" pool --tee sgx-sim -i "$url" file >"$T/pool" 2>/dev/null &
+pool=$!
+check "a pool of such enclaves" until_true 30 grep -q waiting "$T/pool"
+status "a secret in one of them" 0 "${run[@]}" -i "$url" file
+same "... which is attested when it is taken" "$(cat "$T/out")" "the first"
+check "... and came from there" until_true 10 grep -q taken "$T/pool"
+kill $pool
+wait $pool 2>/dev/null
 status "its owner" 0 "${run[@]}" -i "$url" owner
 check "its owner: 0400, the workload's user" grep -qE '^-r-------- +1 1000 +1001 +9 ' "$T/out"
 status "a secret in the environment" 0 "${run[@]}" -i "$url" env
