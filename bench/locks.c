@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -25,7 +26,7 @@
 #define SLICE_NS 20000000ull
 
 struct work {
-    int zero, file, pipe[2], pair[2], event, listener;
+    int zero, file, pipe[2], pair[2], event, listener, epoll;
     struct sockaddr_in addr;
     uint32_t word;
     char name[32];
@@ -100,6 +101,13 @@ static void do_event(struct work *w)
     check(write(w->event, &v, 8) == 8 && read(w->event, &v, 8) == 8, "eventfd");
 }
 
+static void do_watch(struct work *w)
+{
+    struct epoll_event e = {.events = EPOLLIN};
+    check(epoll_ctl(w->epoll, EPOLL_CTL_ADD, w->event, &e) == 0, "epoll_ctl");
+    check(epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->event, NULL) == 0, "epoll_ctl");
+}
+
 static void do_futex(struct work *w)
 {
     syscall(SYS_futex, &w->word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
@@ -136,10 +144,11 @@ static const struct op {
     const char *name;
     void (*run)(struct work *w);
 } ops[] = {
-    {"getppid", do_getppid},       {"clock_gettime", do_clock}, {"read zero", do_zero},
-    {"pread 4 KiB", do_pread},     {"pwrite 4 KiB", do_pwrite}, {"pipe", do_pipe},
-    {"socketpair", do_pair},       {"eventfd", do_event},       {"futex", do_futex},
-    {"mmap+touch+munmap", do_map}, {"open+close", do_open},     {"accept+send+recv", do_accept},
+    {"getppid", do_getppid},         {"clock_gettime", do_clock}, {"read zero", do_zero},
+    {"pread 4 KiB", do_pread},       {"pwrite 4 KiB", do_pwrite}, {"pipe", do_pipe},
+    {"socketpair", do_pair},         {"eventfd", do_event},       {"futex", do_futex},
+    {"mmap+touch+munmap", do_map},   {"open+close", do_open},     {"accept+send+recv", do_accept},
+    {"epoll_ctl add+del", do_watch},
 };
 #define OP_COUNT (sizeof(ops) / sizeof(ops[0]))
 
@@ -153,6 +162,7 @@ static void prepare(struct work *w)
     check(pipe(w->pipe) == 0, "pipe");
     check(socketpair(AF_UNIX, SOCK_STREAM, 0, w->pair) == 0, "socketpair");
     w->event = eventfd(0, 0);
+    w->epoll = epoll_create1(0);
     w->listener = socket(AF_INET, SOCK_STREAM, 0);
     w->addr = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t size = sizeof(w->addr);

@@ -144,18 +144,34 @@ long sys_fcntl(int fd, int command, uint64_t arg)
     }
 }
 
+/* FIONBIO, beside others. */
+static long set_nonblock(int fd, uint64_t arg)
+{
+    int value;
+    if (user_read(&value, arg, sizeof(value)))
+        return -EFAULT;
+    struct file *f = fd_file(fd);
+    if (!f)
+        return -EBADF;
+    if (value)
+        __atomic_fetch_or(&f->flags, O_NONBLOCK, __ATOMIC_RELAXED);
+    else
+        __atomic_fetch_and(&f->flags, ~(uint32_t)O_NONBLOCK, __ATOMIC_RELAXED);
+    return 0;
+}
+
 long sys_ioctl(int fd, uint32_t request, uint64_t arg)
 {
     struct file *f = fd_file(fd);
     int value;
+    bool beside = request == FIONBIO || request == FIOCLEX || request == FIONCLEX;
+    if (f && !beside && call_alone())
+        f = fd_file(fd);
     if (!f)
         return -EBADF;
     switch (request) {
     case FIONBIO:
-        if (user_read(&value, arg, sizeof(value)))
-            return -EFAULT;
-        f->flags = value ? f->flags | O_NONBLOCK : f->flags & ~(uint32_t)O_NONBLOCK;
-        return 0;
+        return set_nonblock(fd, arg);
     case FIOCLEX:
     case FIONCLEX:
         return fd_fcntl(fd, F_SETFD, request == FIOCLEX ? FD_CLOEXEC : 0);

@@ -436,15 +436,15 @@ long sys_shutdown(int fd, int how)
     return s->host.handle >= 0 ? claim_status(port_shutdown(s->host.handle, how)) : r;
 }
 
-static long put_name(const struct sock *s, const struct addr *a, uint64_t to, uint64_t size_at)
+/* `a`: a copy, since the program's memory may have to be brought in. */
+static long put_name(int family, const struct addr *a, uint64_t to, uint64_t size_at)
 {
-    struct addr empty = {.size = 2};
+    struct addr empty = {.size = 2, .family = (uint16_t)family};
     int32_t room;
     if (user_read(&room, size_at, sizeof(room)) || (!to && room > 0))
         return -EFAULT;
-    empty.family = s->family;
-    if (!a->size && is_inet(s))
-        empty = addr_make(s->family, 0);
+    if (!a->size && (family == AF_INET || family == AF_INET6))
+        empty = addr_make(family, 0);
     return addr_write(a->size ? a : &empty, to, size_at);
 }
 
@@ -453,19 +453,32 @@ long sys_getsockname(int fd, uint64_t to, uint64_t size_at)
     int r;
     struct file *f;
     struct sock *s = sock_of(fd, &r, &f);
-    return s ? put_name(s, &s->own, to, size_at) : r;
+    if (!s)
+        return r;
+    lock_take(&names_lock, RANK_NAMES);
+    struct addr own = s->own;
+    lock_give(&names_lock);
+    return put_name(s->family, &own, to, size_at);
 }
 
+/* Who may have to ask the host whether it is connected is alone. */
 long sys_getpeername(int fd, uint64_t to, uint64_t size_at)
 {
     int r;
     struct file *f;
     struct sock *s = sock_of(fd, &r, &f);
+    if (s && __atomic_load_n(&s->state, __ATOMIC_ACQUIRE) != SOCK_CONNECTED && call_alone())
+        s = sock_of(fd, &r, &f);
     if (!s)
         return r;
     outside_settle(s);
-    if (s->state != SOCK_CONNECTED ||
-        (s->type == SOCK_STREAM && is_inet(s) && s->peer_gone && s->write_shut))
+    lock_take(&names_lock, RANK_NAMES);
+    bool connected = s->state == SOCK_CONNECTED;
+    struct addr other = s->other;
+    lock_give(&names_lock);
+    if (!connected ||
+        (s->type == SOCK_STREAM && is_inet(s) && __atomic_load_n(&s->peer_gone, __ATOMIC_ACQUIRE) &&
+         __atomic_load_n(&s->write_shut, __ATOMIC_ACQUIRE)))
         return -ENOTCONN;
-    return put_name(s, &s->other, to, size_at);
+    return put_name(s->family, &other, to, size_at);
 }

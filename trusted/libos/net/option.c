@@ -311,6 +311,7 @@ static long get_other(struct sock *s, int level, int name, uint8_t out[INFO_SIZE
     }
 }
 
+/* A number that the socket itself keeps is got beside others. */
 long sys_getsockopt(int fd, int level, int name, uint64_t to, uint64_t size_at)
 {
     int r;
@@ -318,19 +319,22 @@ long sys_getsockopt(int fd, int level, int name, uint64_t to, uint64_t size_at)
     uint8_t out[INFO_SIZE] = {0};
     struct file *f;
     struct sock *s = sock_of(fd, &r, &f);
+    if (s && (user_read(&size, size_at, sizeof(size)) || (int32_t)size < 0))
+        return (int32_t)size < 0 ? -EINVAL : -EFAULT;
+    if (s && slot_of(s, level, name) < 0)
+        call_alone();
+    s = sock_of(fd, &r, &f);
     if (!s)
         return r;
-    if (user_read(&size, size_at, sizeof(size)))
-        return -EFAULT;
-    if ((int32_t)size < 0)
-        return -EINVAL;
     int i = slot_of(s, level, name);
     long n = 4;
     if (i == OPT_PASSCRED && s->family != AF_UNIX && s->family != AF_NETLINK)
         return -EOPNOTSUPP;
+    lock_take(&s->lock, RANK_OBJECT);
     if (i >= 0)
         memcpy(out, &s->options[i], 4);
-    else
+    lock_give(&s->lock);
+    if (i < 0)
         n = get_other(s, level, name, out);
     if (n < 0)
         return n;
