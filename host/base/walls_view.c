@@ -256,6 +256,13 @@ static const struct sh_filter_call refused[] = {
     ANY(ioperm),
     ANY(lookup_dcookie),
     ANY(fanotify_init),
+    ANY(modify_ldt),
+    ANY(personality),
+    ANY(vmsplice),
+    ANY(remap_file_pages),
+    ANY(migrate_pages),
+    ANY(move_pages),
+    ANY(memfd_secret),
     /* the machine's time and name */
     ANY(settimeofday),
     ANY(clock_settime),

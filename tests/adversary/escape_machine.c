@@ -137,6 +137,12 @@ static void try_rights(void)
     TRY("perf", syscall(SYS_perf_event_open, buf, 0, -1, -1, 0));
     TRY("io_uring", syscall(SYS_io_uring_setup, 1, buf));
     TRY("userfaultfd", syscall(SYS_userfaultfd, 0));
+    TRY("ldt", syscall(SYS_modify_ldt, 0, buf, sizeof(buf)));
+    TRY("personality", syscall(SYS_personality, 0xffffffff));
+    TRY("vmsplice", syscall(SYS_vmsplice, 1, NULL, 0, 0));
+    TRY("remap", syscall(SYS_remap_file_pages, 0, 0, 0, 0, 0));
+    TRY("move_pages", syscall(SYS_move_pages, 0, 0, NULL, NULL, NULL, 0));
+    TRY("hidden_memory", syscall(SYS_memfd_secret, 0));
     TRY("module", syscall(SYS_init_module, buf, 1, ""));
     TRY("kexec", syscall(SYS_kexec_load, 0, 0, NULL, 0));
     TRY("reboot", syscall(SYS_reboot, 0, 0, 0, 0));

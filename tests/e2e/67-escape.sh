@@ -15,7 +15,7 @@ image=$T/image
 status "doctor" 0 "$SHELTER" doctor
 cp "$T/out" "$T/doctor"
 grep -qE '^  ok wall +a PID namespace$' "$T/out" && namespaces=1 || namespaces=
-trace=(strace -f -qq -e trace=landlock_restrict_self -e signal=none -o)
+trace=(strace -ff -qq -e trace=landlock_restrict_self -e signal=none -o)
 grep -qE '^  ok wall +Landlock' "$T/out" && command -v strace >/dev/null && landlock=1 || landlock=
 launch() { # WORD…: a launch config
     printf 'version = "0.1.0"\nalgorithm = "sha384"\n\n[data]\n"shelter.launch" = '"'''"'\n'
@@ -81,7 +81,8 @@ for user in "${users[@]}"; do
         set_up "$user" --network=user
         status "user $user: it runs, traced" 0 "${trace[@]}" "$T/trace" "${load[@]}"
         same "user $user: Landlock around the enclave, its helper and who connects for it" \
-            "$(grep -c 'landlock_restrict_self(.* = 0$' "$T/trace")" 3
+            "$(cat "$T"/trace.* | grep -c 'landlock_restrict_self(.* = 0$')" 3
+        rm -f "$T"/trace.*
     fi
 
     # The process from outside.

@@ -128,9 +128,10 @@ def walk_by_hand(server):
     same("token: is an EAR", (claims["eat_profile"], claims["submods"]["cpu0"]["ear.status"], set(claims["ear.verifier-id"])),
          ("tag:github.com,2023:veraison/ear", "affirming", {"developer", "build"}))
     same("token: lives five minutes where nothing else is said", claims["exp"] - claims["iat"], 300)
-    entry = [json.loads(line) for line in shelter("log", "--json").stdout.splitlines()][-1]
-    same("log: names the token, not the client's cookie", (entry["event"], entry["session"], open(jar).read().split()[-1] in json.dumps(entry)),
-         ("resource", claims["jti"], False))
+    entries = [json.loads(line) for line in shelter("log", "--json").stdout.splitlines()]
+    named = [(e["event"], e["session"]) for e in entries if e["outcome"] == "granted"]
+    same("log: names the token, not the client's cookie", (named, open(jar).read().split()[-1] in json.dumps(entries)),
+         ([("attest", claims["jti"]), ("resource", claims["jti"])], False))
     same("token: kid is the thumbprint", json.loads(unb64u(head)), {"alg": "ES256", "typ": "JWT", "kid": jwk["kid"]})
 
 
