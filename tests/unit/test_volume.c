@@ -655,7 +655,6 @@ static void test_hostile_log(void **state)
     lied_end(&l);
 }
 
-/* Reads that fail, one after the other, and writes and flushes. */
 /* A block that who has the key wrote, with nonsense in it: an error of whoever uses it. */
 static void test_genuine_nonsense(void **state)
 {
@@ -683,8 +682,21 @@ static void test_genuine_nonsense(void **state)
                      -EIO);
     volume_abandon(v);
     sim_end(&s);
+    /* A file that has a name among those that lost theirs: opening comes to an end. */
+    v = new_volume(&s, BLOCKS, 26);
+    ino = make_file(v, "file", "text", 4);
+    struct op op = {.type = OP_RENAME,
+                    .name = vname("file"),
+                    .new_name = vname("file"),
+                    .a = {VOLUME_ROOT, INO_ORPHANS}};
+    assert_int_equal(run_op(v, &op), 0);
+    assert_int_equal(volume_close(v), 0);
+    struct volume_disk d = sim_disk(&s);
+    assert_int_equal(volume_open(&d, key, 0, memory, MEMORY, &v), -EIO);
+    sim_end(&s);
 }
 
+/* Reads that fail, one after the other, and writes and flushes. */
 static void test_errors(void **state)
 {
     static struct lied l;

@@ -275,9 +275,10 @@ static int op_forget(struct volume *v, struct op *op)
     struct disk_inode *i;
     uint64_t ino = op->a[0];
     int r = ino_get(v, ino, &i, NULL);
-    if (r || !i->mode || i->nlink)
-        return r;
-    r = ino_delete(v, ino);
+    if (!r && (!i->mode || i->nlink))
+        r = -EIO; /* or who forgets orphans one after the other would not come to an end */
+    if (!r)
+        r = ino_delete(v, ino);
     return r ? r : remove_orphan(v, ino);
 }
 

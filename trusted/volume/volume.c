@@ -140,7 +140,7 @@ static int judge_super(const struct volume *v)
     if (s->version != 1 || s->features & ~FEATURE_DELTAS)
         return -EPROTO;
     if (s->blocks < VOLUME_BLOCKS_MIN || s->blocks != usable_blocks(s->blocks) ||
-        s->log_blocks < LOG_MIN || s->log_blocks > LOG_MAX)
+        s->log_blocks < LOG_MIN || s->log_blocks > LOG_MAX || s->inodes > s->blocks * INODES)
         return -EIO;
     return s->blocks > v->disk.blocks ? -EOVERFLOW : 0;
 }
