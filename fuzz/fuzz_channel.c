@@ -54,6 +54,15 @@ bool guest_volume_reaped(struct guest *g, pid_t pid)
     return false;
 }
 
+void guest_volumes_hurry(struct guest *g)
+{
+}
+
+size_t guest_volume_said(struct guest *g, size_t number, char line[GUEST_LINE])
+{
+    return 0;
+}
+
 int guest_volumes_close(struct guest *g)
 {
     return 0;
@@ -68,6 +77,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct guest g;
     static uint8_t drain[262144];
+    static struct sh_container containers[] = {
+        {"c", {{.arg_count = 1}, "p", "", "/", ""}},
+        {"d", {{.arg_count = 1, .env_count = 1}, "x", "A=b", "/", "0"}}};
     int s[2], in[2], out[2];
     signal(SIGPIPE, SIG_IGN);
     if (size < 2)
@@ -79,7 +91,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                              .output = data[1] & 1,
                                              .signals = data[0],
                                              .stop_signal = SIGTERM,
-                                             .workdir = "/"};
+                                             .workdir = "/",
+                                             .containers = containers,
+                                             .container_count = data[1] & 4 ? 2 : 0};
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, s) || pipe2(in, O_NONBLOCK) ||
         pipe2(out, O_NONBLOCK))
         abort();

@@ -6,9 +6,9 @@
 FUZZ_SECONDS ?= 10
 FUZZ_CC ?= clang
 FUZZ_SRC_launch := lib/launch.c lib/hex.c
-FUZZ_SRC_manifest := lib/manifest.c
-FUZZ_SRC_settings := lib/settings.c lib/manifest.c lib/launch.c lib/hex.c
-FUZZ_GUEST := $(addprefix trusted/guest/,channel.c session.c stream.c frames.c loop.c clock.c \
+FUZZ_SRC_manifest := lib/exec.c lib/manifest.c
+FUZZ_SRC_settings := lib/settings.c lib/exec.c lib/manifest.c lib/launch.c lib/hex.c
+FUZZ_GUEST := $(addprefix trusted/guest/,channel.c session.c stream.c frames.c loop.c \
     error.c strings.c config.c users.c path.c stats.c device.c) $(LIB_SRC)
 FUZZ_SRC_channel := $(FUZZ_GUEST)
 FUZZ_SRC_channel_exec := trusted/guest/channel.c lib/exec.c
@@ -33,7 +33,7 @@ FUZZ_LIBS_svsm := $(PKG_LIBS)
 FUZZ_SRC_firmware := $(addprefix verifier/measure/,snp.c snp_vmsa.c tdx.c ovmf.c sim.c sim_bzimage.c)
 FUZZ_LIBS_firmware := -lcrypto
 
-FUZZ_SRC_broker := $(FUZZ_VERIFY) $(wildcard verifier/broker/*.c) lib/launch.c lib/manifest.c lib/settings.c lib/sha2.c
+FUZZ_SRC_broker := $(FUZZ_VERIFY) $(wildcard verifier/broker/*.c) lib/exec.c lib/launch.c lib/manifest.c lib/settings.c lib/sha2.c
 FUZZ_LIBS_broker := $(PKG_LIBS)
 FUZZ_SRC_admin := $(FUZZ_SRC_broker)
 FUZZ_LIBS_admin := $(PKG_LIBS)

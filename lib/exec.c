@@ -33,8 +33,11 @@ int sh_exec_parse(struct sh_exec *x, const uint8_t *data, size_t size)
     x->env = read_strings(&r, x->head.env_count);
     x->workdir = read_strings(&r, 1);
     x->user = read_strings(&r, 1);
-    if (r.failed || r.at != size || x->head.tty > 1 || x->head.kind > SH_EXEC_COPY_IN ||
-        !x->head.arg_count || (x->head.kind != SH_EXEC_PROGRAM && x->head.arg_count != 1))
+    if (r.failed || r.at != size || x->head.tty > 1 || x->head.kind > SH_EXEC_INSIDE ||
+        !x->head.arg_count)
+        return -EBADMSG;
+    if (x->head.kind == SH_EXEC_INSIDE ? x->head.arg_count < 2
+                                       : x->head.kind && x->head.arg_count != 1)
         return -EBADMSG;
     return 0;
 }

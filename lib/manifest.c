@@ -42,6 +42,7 @@ static const struct rule {
     {SH_TAG_HOST_MOUNT, LIST, 6, 4099},
     {SH_TAG_VOLUME, LIST, 19, 4143},
     {SH_TAG_DATA, LIST, 47, 4171},
+    {SH_TAG_CONTAINER, LIST, 16, 65535},
 };
 
 static const struct rule *rule_of(uint16_t tag)
@@ -117,6 +118,22 @@ static bool data_ok(const uint8_t *data, uint32_t size)
            sh_volume_name_ok(data + 44, n) && sh_host_mount_ok(data + 44 + n, size - 44 - n);
 }
 
+bool sh_container_parse(struct sh_container *c, const uint8_t *data, size_t size)
+{
+    const struct sh_exec *x = &c->run;
+    const uint8_t *end = memchr(data, 0, size);
+    size_t n = end ? (size_t)(end - data) + 1 : 1;
+    c->name = (const char *)data;
+    if (!sh_volume_name_ok(data, n - 1) || sh_exec_parse(&c->run, data + n, size - n))
+        return false;
+    const char *text = x->env;
+    for (size_t i = 0; i < x->head.env_count; i++, text += strlen(text) + 1)
+        if (*text == '=' || !memchr(text, '=', strlen(text)))
+            return false;
+    return x->head.kind == SH_EXEC_PROGRAM && !x->head.tty && !x->head.rows && !x->head.columns &&
+           *x->workdir == '/' && strlen(x->workdir) < 4096 && strlen(x->user) < 256;
+}
+
 static bool value_ok(uint16_t tag, const struct rule *rule, const uint8_t *data, uint32_t size)
 {
     if (size < rule->size_min || size > rule->size_max)
@@ -140,6 +157,10 @@ static bool value_ok(uint16_t tag, const struct rule *rule, const uint8_t *data,
         return volume_ok(data, size);
     case SH_TAG_DATA:
         return data_ok(data, size);
+    case SH_TAG_CONTAINER: {
+        struct sh_container c;
+        return sh_container_parse(&c, data, size);
+    }
     case SH_TAG_PORT:
         return sh_le16(data) && (data[2] == SH_TCP || data[2] == SH_UDP);
     case SH_TAG_LIMIT:

@@ -6,6 +6,7 @@
 #include <shelter/manifest.h>
 
 #include "lib/bytes.h"
+#include "lib/exec.h"
 
 /* A manifest that was checked whole. Views point into the caller's bytes, which must outlive it. */
 struct sh_manifest {
@@ -38,6 +39,13 @@ bool sh_host_mount_ok(const void *path, size_t size);
 
 /* A volume's name: 1 to SH_VOLUME_NAME_MAX of A-Z a-z 0-9 _ - */
 bool sh_volume_name_ok(const void *name, size_t size);
+/* A container of the image (SH_TAG_CONTAINER). */
+struct sh_container {
+    const char *name;
+    struct sh_exec run; /* no terminal; working directory absolute; environment NAME=VALUE */
+};
+/* Takes a record apart; c points into data. */
+bool sh_container_parse(struct sh_container *c, const uint8_t *data, size_t size);
 /* What SH_VOLUME_* say of it: "insecure-none", "session" or "strict". */
 const char *sh_volume_freshness(uint32_t flags);
 

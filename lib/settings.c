@@ -300,6 +300,19 @@ static void take_data(struct maker *k, const uint8_t *v, size_t size)
                                                 .root = v};
 }
 
+static void take_container(struct maker *k, const uint8_t *v, size_t size)
+{
+    struct sh_settings *s = k->s;
+    struct sh_container *c = &s->containers[s->container_count];
+    if (s->container_count == SH_CONTAINERS_MAX)
+        return refuse_settings(k, -E2BIG, "the image has more than 16 containers");
+    (void)sh_container_parse(c, v, size); /* as sh_manifest_parse did */
+    for (size_t i = 0; i < s->container_count; i++)
+        if (!strcmp(s->containers[i].name, c->name))
+            return refuse_settings(k, -EBADMSG, "two containers of the image have one name");
+    s->container_count++;
+}
+
 static void take_record(struct maker *k, const struct sh_record *r, bool own_command)
 {
     struct sh_settings *s = k->s;
@@ -350,6 +363,9 @@ static void take_record(struct maker *k, const struct sh_record *r, bool own_com
     case SH_TAG_DATA:
         take_data(k, v, size);
         break;
+    case SH_TAG_CONTAINER:
+        take_container(k, v, size);
+        break;
     default:
         break;
     }
@@ -359,6 +375,8 @@ static void take_record(struct maker *k, const struct sh_record *r, bool own_com
 static void check_image(struct maker *k, bool places)
 {
     uint64_t policy = k->m->policy;
+    if (k->s->container_count && !(policy & SH_POLICY_LOCK))
+        refuse_settings(k, -EPERM, "the image has containers and is not locked; build it again");
     if (!k->s->secrets.count)
         return;
     /* A host that may choose LD_PRELOAD would own the secrets. */
@@ -487,6 +505,7 @@ static void begin_lists(struct maker *k, const struct counts *c)
     s->tmpfs = take_room(k, c->tags[SH_TAG_MOUNT] * sizeof(*s->tmpfs));
     s->volumes = take_room(k, c->tags[SH_TAG_VOLUME] * sizeof(*s->volumes));
     s->data = take_room(k, c->tags[SH_TAG_DATA] * sizeof(*s->data));
+    s->containers = take_room(k, c->tags[SH_TAG_CONTAINER] * sizeof(*s->containers));
 }
 
 static void take_image(struct maker *k, const struct counts *c)

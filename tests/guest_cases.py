@@ -118,6 +118,13 @@ def make_tree(tree):
     own = os.path.join(os.path.dirname(os.environ["GUEST_INITRAMFS"]), "../guest/agent")
     shutil.copy(os.environ.get("GUEST_AGENT", own), f"{tree}/opt/our-agent")
     os.chmod(f"{tree}/opt/our-agent", 0o755)
+    for name in ("web", "app"):
+        for d in ("bin", "etc", "data", "dev", "proc", "sys"):
+            os.makedirs(f"{tree}/containers/{name}/{d}")
+        for program in ("busybox", *APPLETS):
+            os.link(f"{tree}/bin/{program}", f"{tree}/containers/{name}/bin/{program}", follow_symlinks=False)
+        with open(f"{tree}/containers/{name}/etc/passwd", "w") as f:
+            f.write(f"root:x:0:0:root:/root:/bin/sh\n{name}:x:2000:2001::/home/{name}:/bin/sh\n")
     os.symlink("/etc", f"{tree}/escape")
     os.symlink("../../../../../../etc", f"{tree}/climb")
 
@@ -432,6 +439,69 @@ def exec_sessions():
         vm.send(h.SIGNAL, struct.pack("<I", 15))
         same("the workload's end ends them all", vm.end(30), (0, 0))
         same("each is told", sum(f[0] == h.EXIT and f[2] >= 10 for f in vm.frames), 63)
+
+
+CONTAINER, INSIDE = 3, 4
+
+
+@case
+def containers():
+    """Containers of a pod in one machine: what the manifest names, and nothing else of the host's."""
+    records = [h.container("web", ["sh", "-c", "trap 'exit 4' TERM; echo $WHO $HOME $TOKEN; test -e /new || echo fresh; "
+                                   "echo x >/new; echo x >/data/kept; ls -d /containers /lower 2>/dev/null; echo up; "
+                                   "while :; do sleep 0.1; done"], ["WHO=web"], "/made"),
+               h.container("app", ["sh", "-c", "echo $$; ls /proc | grep -c '^[0-9]'; id -u; echo $HOME; ls /data /dev/shm; cat; exit 7"], user="app")]
+    fields = dict(container=records, policy=h.P_EXEC | h.P_LOCK, env=["TOKEN=all"],
+                  mount=[struct.pack("<QI", 0, 0o777) + b"/containers/web/data"])
+
+    def refusal(vm, session, argv, kind, what, pattern):
+        vm.exec(session, argv, kind=kind)
+        has(f"containers: {what}", vm.wait_frame(h.REFUSED, session)[4:], pattern)
+
+    with IMAGE.vm(fields) as vm:
+        vm.wait_frame(h.STARTED)
+        refusal(vm, 1, ["web", "id"], INSIDE, "nothing beside one that does not run", "not running")
+        refusal(vm, 2, ["other"], CONTAINER, "none that the manifest does not name", "no container")
+        refusal(vm, 3, ["../web"], CONTAINER, "no path in place of a name", "no container")
+        vm.exec(4, ["web"], kind=CONTAINER, env=["WHO=host", "LD_PRELOAD=/x"], workdir="/etc", user="0")
+        vm.wait_output(b"up", 4)
+        same("containers: as it was built, whatever the host says of it; root and mounts of its own",
+             vm.output(4), b"web /root all\nfresh\nup\n")
+        refusal(vm, 5, ["web"], CONTAINER, "one of a name at a time", "still running")
+        vm.exec(6, ["web", "sh", "-c", "id -u; pwd; echo $WHO $MORE; cat /proc/1/comm; cat /new /data/kept"], kind=INSIDE, env=["MORE=1"], user="web")
+        same("containers: exec beside it", struct.unpack("<II", vm.wait_frame(h.EXIT, 6)), (0, 0))
+        same("containers: as its user, in its directory, namespace and root", vm.output(6), b"2000\n/made\nweb 1\nsh\nx\nx\n")
+        vm.exec(7, ["web", "id"], kind=INSIDE, user="app")
+        has("containers: users are those of its own files", vm.wait_frame(h.ERROR, 7), "app")
+        vm.exec(8, ["app"], kind=CONTAINER)
+        vm.stdin(b"input", 8)
+        same("containers: another, its own status", struct.unpack("<II", vm.wait_frame(h.EXIT, 8)), (7, 0))
+        has("containers: the first of its PID namespace; it sees none of the other's", vm.output(8), r"^1\n[2-4]\n2000\n/home/app\n.*input$")
+        vm.exec(9, ["id"])
+        same("containers: exec beside the pause", struct.unpack("<II", vm.wait_frame(h.EXIT, 9)), (0, 0))
+        vm.send(h.SIGNAL, struct.pack("<I", 15), 4)
+        same("containers: TERM reaches its first process", struct.unpack("<II", vm.wait_frame(h.EXIT, 4)), (4, 0))
+        vm.exec(10, ["web"], kind=CONTAINER)
+        vm.wait_output(b"up", 10)
+        same("containers: begun again with a new root", vm.output(10), b"web /root all\nfresh\nup\n")
+        vm.exec(11, ["web", "sleep", "1000"], kind=INSIDE)
+        vm.wait_frame(h.STARTED, 11)
+        vm.send(h.SIGNAL, struct.pack("<I", 9), 10)
+        same("containers: KILL", struct.unpack("<II", vm.wait_frame(h.EXIT, 10)), (137, 9))
+        same("containers: with it goes what was beside it", struct.unpack("<II", vm.wait_frame(h.EXIT, 11)), (137, 9))
+        vm.send(h.SIGNAL, struct.pack("<I", 15))
+        same("containers: the machine ends when it is told to", vm.end(30), (0, 0))
+    sealed = dict(fields, policy=h.P_LOCK)
+    with IMAGE.vm(sealed) as vm:
+        vm.wait_frame(h.STARTED)
+        vm.exec(1, ["web"], kind=CONTAINER, tty=1)
+        vm.wait_output(b"up", 1)
+        refusal(vm, 2, ["web", "id"], INSIDE, "no exec where the image allows none", "does not allow exec")
+        vm.exec(3, ["web", "id"], kind=CONTAINER)
+        vm.until(lambda v: v.closed, 60)
+        tap("containers: arguments of the host's end the channel", True)
+    refused("containers of an image that is not locked", "not locked", fields=dict(container=records))
+    refused("two containers of one name", "one name", fields=dict(container=records[:1] * 2, policy=h.P_LOCK))
 
 
 @case

@@ -23,7 +23,7 @@ NAMES = {v: k for k, v in list(globals().items()) if isinstance(v, int) and k.is
 
 TAGS = dict(root_hash=1, root_size=2, entrypoint=16, command=17, env=18, workdir=19, user=20,
             hostname=21, stop_signal=22, limit=23, mount=24, port=25, network=26, agent=27,
-            broker=28, broker_key=29, secret=30, policy=31, host_mount=34)
+            broker=28, broker_key=29, secret=30, policy=31, host_mount=34, container=37)
 LAUNCH_KEYS = ("arg env workdir user hostname tty stdin mount network port broker memory cpus "
                "debug").split()
 P_EXEC, P_MOUNT, P_SIGNAL, P_DEBUG = 1, 2, 4, 32
@@ -59,6 +59,12 @@ def manifest(root_hash, root_size, **fields):
             put(tag, one.encode() if isinstance(one, str) else one)
     assert not values, values
     return b"SHLTRMAN" + struct.pack("<II", 1, 16 + len(out)) + out
+
+
+def container(name, argv, env=(), workdir="/", user=""):
+    """A container's record: its name, and an EXEC's payload."""
+    return b"".join([name.encode(), b"\0", struct.pack("<BBHHHH", 0, 0, len(argv), len(env), 0, 0)] +
+                    [s.encode() + b"\0" for s in [*argv, *env, workdir, user]])
 
 
 def launch(**fields):

@@ -80,6 +80,8 @@ static int take_option(struct sh_build *b, enum sh_build_option o, const char *v
         return sh_config_stop_signal(c, value, err);
     case SH_build_allow:
         return sh_config_policy(c, value, err);
+    case SH_build_container:
+        return sh_build_container(b, value, err);
     case SH_build_data:
         return sh_config_data(c, value, err);
     case SH_build_volume:
@@ -142,7 +144,7 @@ static int check_inputs(struct sh_build *b, const struct sh_cli *c)
     }
     if (b->decryption_key && (!b->image || strncmp(b->image, "docker://", 9)))
         return sh_cli_usage("build", "--decryption-key is for docker:// images");
-    if (!b->files.count && !b->rootfs && !b->image && !b->context)
+    if (!b->files.count && !b->rootfs && !b->image && !b->context && !b->containers.count)
         return sh_cli_usage("build", "nothing to build from: give -f FILE, -r TAR or oci:DIR");
     return -1;
 }

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "host/base/split.h"
 #include "host/base/temp.h"
 #include "host/store/base_files.h"
 #include "host/image/write/erofs.h"
@@ -32,6 +33,7 @@ void sh_build_free(struct sh_build *b)
     free(b->containerfile);
     free(b->decryption_key);
     sh_strings_free(&b->files);
+    sh_strings_free(&b->containers);
     free(b->agent);
     free(b->base);
     free(b->enclave_key);
@@ -100,6 +102,92 @@ static int fill_tree(const struct sh_build *b, struct sh_tree *tree, struct sh_c
         r = add_agent(tree, b->agent, config, err);
     if (!r)
         r = sh_files_skeleton(tree, !b->rootfs && !b->image && !b->context, err);
+    return r;
+}
+
+/* --- containers of a pod in one machine --- */
+
+int sh_build_container(struct sh_build *b, const char *text, struct sh_error *err)
+{
+    size_t name = strcspn(text, "=");
+    if (!text[name] || !sh_volume_name_ok(text, name) || strchr(" ", text[name + 1]))
+        return sh_fail(err, -EINVAL,
+                       "--container %.60s: write NAME=INPUT or 'NAME=INPUT PROGRAM ARG...'; a name "
+                       "has up to 32 letters, digits, _ and -",
+                       text);
+    for (size_t i = 0; i < b->containers.count; i++)
+        if (!strncmp(b->containers.v[i], text, name + 1))
+            return sh_fail(err, -EEXIST, "two containers have the name %.*s", (int)name, text);
+    if (b->containers.count == SH_CONTAINERS_MAX)
+        return sh_fail(err, -E2BIG, "an image has at most %u containers", SH_CONTAINERS_MAX);
+    sh_strings_add(&b->containers, text);
+    return 0;
+}
+
+static void add_strings(struct sh_buffer *b, const struct sh_strings *l)
+{
+    for (size_t i = 0; i < l->count; i++)
+        sh_buffer_add(b, l->v[i], strlen(l->v[i]) + 1);
+}
+
+/* What its manifest record says (SH_TAG_CONTAINER). */
+static void add_record(struct sh_config *to, const char *name, const struct sh_config *c)
+{
+    const char *workdir = c->workdir ? c->workdir : "/", *user = c->user ? c->user : "";
+    uint8_t head[10] = {0};
+    sh_put_le16(head + 2, (uint16_t)(c->entrypoint.count + c->command.count));
+    sh_put_le16(head + 4, (uint16_t)c->env.count);
+    to->containers =
+        sh_realloc_array(to->containers, to->container_count + 1, sizeof(*to->containers));
+    struct sh_buffer *b = &to->containers[to->container_count++];
+    *b = (struct sh_buffer){0};
+    sh_buffer_add(b, name, strlen(name) + 1);
+    sh_buffer_add(b, head, sizeof(head));
+    add_strings(b, &c->entrypoint);
+    add_strings(b, &c->command);
+    add_strings(b, &c->env);
+    sh_buffer_add(b, workdir, strlen(workdir) + 1);
+    sh_buffer_add(b, user, strlen(user) + 1);
+}
+
+/* Its input becomes a folder of the root, as if that were the root. */
+static int add_container(const char *text, struct sh_tree *tree, struct sh_config *config,
+                         int work_fd, struct sh_progress *progress, struct sh_error *err)
+{
+    struct sh_inode *whole = tree->root, *all = NULL, *own = NULL;
+    cleanup_free char *name = sh_format("%.*s", (int)strcspn(text, "="), text);
+    const char *input = text + strlen(name) + 1, *program = strchr(input, ' ');
+    cleanup_free char *source =
+        program ? sh_format("%.*s", (int)(program - input), input) : sh_strdup(input);
+    bool oci = !strncmp(source, "oci:", 4) || !strncmp(source, "oci-archive:", 12) ||
+               !strncmp(source, "docker-archive:", 15) || !strncmp(source, "docker://", 9);
+    struct sh_build b = {.image = oci ? source : NULL, .rootfs = oci ? NULL : source};
+    struct sh_config c = {0};
+    struct sh_strings words = {0};
+    int r = sh_tree_add_folder(tree, whole, SH_CONTAINERS_DIR + 1, &all, err);
+    if (!r)
+        r = sh_tree_add_folder(tree, all, name, &own, err);
+    if (r)
+        return r;
+    tree->layer++;
+    tree->root = own->parent = own; /* no link of it leads out */
+    r = fill_tree(&b, tree, &c, work_fd, progress, err);
+    tree->root = whole;
+    own->parent = all;
+    if (!r && program)
+        r = sh_split(program, &words, err);
+    if (!r && words.count) {
+        sh_strings_free(&c.entrypoint);
+        sh_config_list(&c.command, words.v, words.count);
+    }
+    if (!r && !c.entrypoint.count && !c.command.count)
+        r = sh_fail(err, -EINVAL,
+                    "container %s names no command; write --container '%s=%s PROGRAM ARG...'", name,
+                    name, source);
+    if (!r)
+        add_record(config, name, &c);
+    sh_strings_free(&words);
+    sh_config_free(&c);
     return r;
 }
 
@@ -292,8 +380,12 @@ static int build_image(const struct sh_build *b, struct sh_work *work, const cha
     tree.budget = &budget;
     if (!r)
         r = fill_tree(b, &tree, &config, work->dir_fd, progress, err);
+    for (size_t i = 0; !r && i < b->containers.count; i++)
+        r = add_container(b->containers.v[i], &tree, &config, work->dir_fd, progress, err);
     if (!r)
         r = merge_config(&config, &b->config, err);
+    if (config.container_count) /* the host starts them, and chooses nothing else */
+        config.policy |= SH_POLICY_LOCK;
     if (!r)
         r = check_secrets(&config, err);
     for (size_t i = 0; !r && i < config.host_mount_count; i++)

@@ -202,6 +202,28 @@ static void fill_data(cJSON *o, struct sh_view v)
     add_hex(o, "root_hash", v.data, 32);
 }
 
+static void add_each(cJSON *o, const char *name, const char *text, size_t count)
+{
+    cJSON *list = cJSON_AddArrayToObject(o, name);
+    for (; count > 0; count--, text += strlen(text) + 1) {
+        cleanup_free char *clean = sh_utf8_clean(text, strlen(text));
+        cJSON_AddItemToArray(list, cJSON_CreateString(clean));
+    }
+}
+
+static void fill_container(cJSON *o, struct sh_view v)
+{
+    struct sh_container c;
+    (void)sh_container_parse(&c, v.data, v.size); /* as sh_manifest_parse did */
+    cJSON_AddStringToObject(o, "name", c.name);
+    add_each(o, "command", c.run.args, c.run.head.arg_count);
+    add_each(o, "env", c.run.env, c.run.head.env_count);
+    cleanup_free char *workdir = sh_utf8_clean(c.run.workdir, strlen(c.run.workdir));
+    cJSON_AddStringToObject(o, "workdir", workdir);
+    cleanup_free char *user = sh_utf8_clean(c.run.user, strlen(c.run.user));
+    cJSON_AddStringToObject(o, "user", user);
+}
+
 static cJSON *json_ports(const struct sh_manifest *m)
 {
     cJSON *list = cJSON_CreateArray();
@@ -253,6 +275,7 @@ static cJSON *json_image(const struct sh_image *image, const struct sh_strings *
     cJSON_AddItemToObject(o, "host_mounts", json_each(m, SH_TAG_HOST_MOUNT, fill_host_mount));
     cJSON_AddItemToObject(o, "volumes", json_each(m, SH_TAG_VOLUME, fill_volume));
     cJSON_AddItemToObject(o, "data", json_each(m, SH_TAG_DATA, fill_data));
+    cJSON_AddItemToObject(o, "containers", json_each(m, SH_TAG_CONTAINER, fill_container));
     cJSON_AddItemToObject(o, "ports", json_ports(m));
     add_text(o, "network", m, SH_TAG_NETWORK);
     add_text(o, "agent", m, SH_TAG_AGENT);

@@ -460,7 +460,8 @@ static bool is_sandbox(const struct oci_bundle *b)
 static int check_annotations(const struct oci_bundle *b, struct sh_error *err)
 {
     static const char prefix[] = "io.shelter.";
-    static const char *const known[] = {"broker", "cpus", "image", "memory", "tee"};
+    static const char *const known[] = {"broker", "container", "cpus", "image",
+                                        "memory", "pod",       "tee"};
     const cJSON *item;
     cJSON_ArrayForEach(item, oci_object(b->json, "annotations"))
     {
@@ -470,14 +471,10 @@ static int check_annotations(const struct oci_bundle *b, struct sh_error *err)
             return bad_field(err, b->path, "annotations", "has one that is not text");
         for (size_t i = 0; !found && i < sizeof(known) / sizeof(*known); i++)
             found = !strcmp(name, known[i]);
-        if (!found && !strcmp(name, "pod"))
-            return sh_fail(err, -ENOTSUP,
-                           "annotation io.shelter.pod: the containers of a pod cannot share a "
-                           "machine; leave it out, and each has a TEE of its own");
         if (!found)
             return sh_fail(err, -EINVAL,
                            "annotation io.shelter.%.60s is not known: there are io.shelter.broker, "
-                           "cpus, image, memory and tee",
+                           "container, cpus, image, memory, pod and tee",
                            name);
     }
     return 0;

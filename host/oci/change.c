@@ -146,6 +146,17 @@ int oci_exec(const struct oci_runtime *rt, int argc, char **argv, struct sh_erro
     return r;
 }
 
+/* What is done to a cgroup reaches the machine only where it is in it. */
+static int check_machine(const struct oci_container *c, const char *verb, struct sh_error *err)
+{
+    return oci_text(c->state, "machine")
+               ? sh_fail(err, -ENOTSUP,
+                         "cannot %s one container of a machine that its pod shares; its sandbox "
+                         "is all of it",
+                         verb)
+               : 0;
+}
+
 /* --- pause, resume --- */
 
 static int freeze_container(const struct oci_runtime *rt, int argc, char **argv, bool freeze,
@@ -155,6 +166,8 @@ static int freeze_container(const struct oci_runtime *rt, int argc, char **argv,
     const char *id = oci_only_id(argc, argv, err);
     int r = id ? oci_container_open(rt, id, true, &c, err) : -EINVAL;
     enum oci_status status = r ? OCI_STOPPED : oci_container_status(&c);
+    if (!r)
+        r = check_machine(&c, argv[0], err);
     if (!r && status != (freeze ? OCI_RUNNING : OCI_PAUSED))
         r = sh_fail(err, -EINVAL, "cannot %s a container that is %s", argv[0],
                     oci_status_words[status]);
@@ -193,6 +206,8 @@ int oci_update(const struct oci_runtime *rt, int argc, char **argv, struct sh_er
     int r = oci_json_read(strcmp(file, "-") ? file : "/dev/stdin", &json, err);
     if (!r)
         r = oci_container_open(rt, argv[optind], true, &c, err);
+    if (!r)
+        r = check_machine(&c, "update", err);
     if (!r)
         r = oci_cgroup_limit(oci_array(c.state, "cgroups"), json, err);
     cJSON_Delete(json);

@@ -14,6 +14,7 @@
 #include "host/oci/container.h"
 #include "host/oci/hooks.h"
 #include "host/oci/image.h"
+#include "host/oci/pod.h"
 #include "host/oci/process.h"
 
 struct create_options {
@@ -169,20 +170,32 @@ static int create_container(const struct oci_runtime *rt, struct oci_container *
                             const struct create_options *o, bool run, struct sh_error *err)
 {
     struct oci_bundle b = {0};
-    cleanup_free char *image = NULL;
+    cleanup_free char *image = NULL, *machine = NULL;
+    struct oci_pod pod = {0};
     cJSON *groups = NULL;
     int r = oci_bundle_read(o->bundle, &b, err);
     if (!r)
         r = check_console(&b, o, run, err);
-    if (!r && !b.sandbox)
+    if (!r)
+        r = oci_pod_find(&b, &pod, err);
+    if (!r && pod.image)
+        r = oci_pod_check(&pod, &b, err);
+    if (!r && pod.image)
+        r = oci_pod_machine(rt, &pod, &b, &machine, err);
+    bool own = !b.sandbox && !pod.image;
+    if (!r && own)
         r = oci_image_check_program(&b, err);
-    if (!r && !b.sandbox && !(image = oci_image_of(&b, err)))
+    if (!r && own && !(image = oci_image_of(&b, err)))
         r = -EIO;
     if (!r)
         r = oci_cgroup_find(b.cgroup, o->id, rt->systemd_cgroup, &groups, err);
     if (!r) {
-        struct oci_start s = {rt, &b, c, image, o->console_socket, groups};
+        struct oci_start s = {rt, &b, c, image, o->console_socket, groups, machine, pod.container};
         c->state = describe(&b, o->id);
+        if (machine) {
+            cJSON_AddStringToObject(c->state, "machine", machine);
+            cJSON_AddStringToObject(c->state, "podContainer", pod.container);
+        }
         cJSON_AddItemToObject(c->state, "cgroups", cJSON_Duplicate(groups, true));
         r = make_process(c, &s, o, err);
     }

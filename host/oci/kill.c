@@ -13,6 +13,8 @@
 #include "host/oci/cgroup.h"
 #include "host/oci/container.h"
 #include "host/oci/hooks.h"
+#include "host/oci/pod.h"
+#include "host/run/attached.h"
 #include "host/run/control.h"
 
 #define END_MS 10000
@@ -24,9 +26,15 @@ static int signal_workload(const struct oci_container *c, pid_t pid, int number,
 {
     struct sh_store store;
     struct sh_instance instance;
-    const char *id = oci_text(c->state, "instance");
-    bool sandbox = id && !*id;
-    if (number == SIGKILL || sandbox)
+    const char *own = oci_text(c->state, "instance");
+    cleanup_free char *machine = own && !*own ? oci_pod_instance(c) : NULL;
+    const char *id = machine ? machine : own;
+    if (number != SIGKILL && oci_text(c->state, "machine") && !sh_attached_passes(number))
+        return sh_fail(err, -ENOTSUP,
+                       "signal %d does not reach a container in its pod's machine: HUP, INT, QUIT, "
+                       "TERM, USR1, USR2 and KILL do",
+                       number);
+    if (number == SIGKILL || (id && !*id))
         return kill(pid, number) ? sh_fail_errno(err, -errno, "cannot kill %d", pid) : 0;
     int r = sh_store_open(&store, err);
     if (r)
@@ -105,7 +113,9 @@ static void remove_instance(const struct oci_container *c)
 {
     struct sh_error ignored = {0};
     struct sh_store store;
-    const char *id = oci_text(c->state, "instance");
+    const char *own = oci_text(c->state, "instance");
+    cleanup_free char *machine = own && !*own ? oci_pod_instance(c) : NULL;
+    const char *id = machine ? machine : own;
     if ((id && !*id) || sh_store_open(&store, &ignored))
         return;
     if (id)

@@ -73,7 +73,7 @@ static bool is_built_command(const struct sh_strings *args, const struct sh_stri
 }
 
 /* Variables that engines give to each container: podman's, Kubernetes' of its services. */
-static bool is_engine_variable(const char *pair)
+bool oci_named_engine_variable(const char *pair)
 {
     static const char *const names[] = {"PATH=", "HOSTNAME=", "HOME=", "TERM=", "container="};
     static const char *const parts[] = {"_SERVICE_HOST", "_SERVICE_PORT", "_PORT"};
@@ -102,7 +102,7 @@ static bool is_listed(const struct sh_string_list *list, const char *text)
 }
 
 /* Whatever groups the engine found for that user. */
-static bool is_user(const char *text, const char *user)
+bool oci_named_user(const char *text, const char *user)
 {
     size_t size = strlen(user);
     return !strncmp(text, user, size) && (!text[size] || text[size] == ':');
@@ -114,7 +114,7 @@ static void leave_out(const struct sh_settings *s, struct sh_run_options *o)
     if (is_built_command(&o->command, &s->args))
         sh_strings_free(&o->command);
     for (size_t i = 0; i < o->env.count; i++)
-        if (!is_engine_variable(o->env.v[i]) && !is_listed(&s->env, o->env.v[i]))
+        if (!oci_named_engine_variable(o->env.v[i]) && !is_listed(&s->env, o->env.v[i]))
             sh_strings_add(&env, o->env.v[i]);
     sh_strings_free(&o->env);
     o->env = env;
@@ -125,7 +125,7 @@ static void leave_out(const struct sh_settings *s, struct sh_run_options *o)
     o->limits = limits;
     if (o->workdir && (!strcmp(o->workdir, "/") || !strcmp(o->workdir, s->workdir)))
         o->workdir = NULL;
-    if (o->user && (is_user(o->user, "0:0") || is_user(o->user, s->user)))
+    if (o->user && (oci_named_user(o->user, "0:0") || oci_named_user(o->user, s->user)))
         o->user = NULL;
     o->hostname = NULL;
 }

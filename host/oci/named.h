@@ -18,4 +18,9 @@
 int oci_named_fit(struct sh_store *store, const char *image, struct oci_bundle *b,
                   struct sh_run_options *o, struct sh_error *err);
 
+/* Of variables that engines give to each container (NAME=VALUE). */
+bool oci_named_engine_variable(const char *pair);
+/* "UID:GID,..." of that user, whatever groups the engine found for it. */
+bool oci_named_user(const char *text, const char *user);
+
 #endif

@@ -5,10 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -16,10 +18,14 @@
 #include "host/oci/cgroup.h"
 #include "host/oci/named.h"
 #include "host/oci/network.h"
+#include "host/oci/pod.h"
 #include "host/run/attached.h"
 #include "host/run/copy_in.h"
 #include "host/run/exec_request.h"
 #include "host/run/prepare.h"
+
+#define AGAIN_US 50000
+#define AGAIN_MAX 200
 
 /* What the new process says to the command that made it: once, then its end is closed. */
 struct report {
@@ -94,11 +100,10 @@ static void set_oom_score(const struct oci_bundle *b)
 
 /* --- what runs --- */
 
-static int set_size(struct sh_run_options *o, const struct oci_bundle *b, struct sh_error *err)
+static int set_size(struct sh_run_options *o, const struct oci_bundle *b, const char *memory,
+                    const char *cpus, struct sh_error *err)
 {
-    const char *memory = oci_annotation(b, "io.shelter.memory"),
-               *cpus = oci_annotation(b, "io.shelter.cpus"),
-               *kata = oci_annotation(b, "io.katacontainers.config.hypervisor.default_memory");
+    const char *kata = oci_annotation(b, "io.katacontainers.config.hypervisor.default_memory");
     uint64_t number = 0;
     o->memory = b->memory;
     o->cpus = b->cpus;
@@ -177,7 +182,9 @@ static int fill_options(const struct oci_start *s, struct sh_store *store, const
         o->mounts[o->mount_count++] =
             (struct sh_mount){from->source, from->target, from->read_only, false};
     }
-    return r ? r : set_size(o, b, err);
+    return r ? r
+             : set_size(o, b, oci_annotation(b, "io.shelter.memory"),
+                        oci_annotation(b, "io.shelter.cpus"), err);
 }
 
 /* An enclave's sockets are this namespace's; a machine gets the interface itself. */
@@ -191,29 +198,37 @@ static int join_machine(const struct oci_network *network, struct sh_prepared *p
     return p->spec.tap_fd < 0 ? p->spec.tap_fd : 0;
 }
 
+/* In the network namespace that this process has. */
+static int prepare_here(const struct oci_bundle *b, struct sh_run_options *o,
+                        struct sh_store *store, struct sh_prepared *p, struct sh_error *err)
+{
+    static struct oci_network network;
+    bool own = b->own_network && oci_network_find(o->resolver, &network);
+    if (own)
+        o->network = network.text;
+    o->pod_loopback = own;
+    int r = sh_prepare_new(store, o, p, err);
+    if (r == -EEXIST && o->name) { /* another engine's container of this name */
+        *err = (struct sh_error){0};
+        sh_prepared_free(p);
+        o->name = NULL;
+        r = sh_prepare_new(store, o, p, err);
+    }
+    if (!r && own)
+        r = join_machine(&network, p, err);
+    return r;
+}
+
 static int prepare_instance(const struct oci_start *s, const char *hostname, struct sh_store *store,
                             struct sh_prepared *p, struct sh_error *err)
 {
-    static struct oci_network network;
     struct sh_run_options o;
     int r = sh_store_open(store, err);
     if (!r)
         r = fill_options(s, store, hostname, &o, err);
     if (r)
         return r;
-    bool own = s->bundle->own_network && oci_network_find(s->bundle->resolver, &network);
-    if (own)
-        o.network = network.text;
-    o.pod_loopback = own;
-    r = sh_prepare_new(store, &o, p, err);
-    if (r == -EEXIST && o.name) { /* another engine's container of this name */
-        *err = (struct sh_error){0};
-        sh_prepared_free(p);
-        o.name = NULL;
-        r = sh_prepare_new(store, &o, p, err);
-    }
-    if (!r && own)
-        r = join_machine(&network, p, err);
+    r = prepare_here(s->bundle, &o, store, p, err);
     free(o.mounts);
     sh_strings_free(&o.command);
     sh_strings_free(&o.env);
@@ -224,6 +239,19 @@ static int prepare_instance(const struct oci_start *s, const char *hostname, str
 }
 
 /* --- its life --- */
+
+/* A connection to its supervisor that asked for this program; or -errno. */
+static int ask_exec(const struct sh_exec_request *request, const struct sh_instance *instance,
+                    struct sh_error *err)
+{
+    struct sh_fifo out = {0};
+    int r = sh_exec_request_put(&out, request, err);
+    int fd = r ? r : sh_control_connect(instance, err);
+    if (fd >= 0)
+        sh_control_send(fd, &out);
+    sh_fifo_free(&out);
+    return fd;
+}
 
 /* As for the first process of a PID namespace, which none but KILL ends unless it wants to. */
 static void ignore_signals(void)
@@ -292,20 +320,110 @@ static bool wait_for_go(int go_fd)
     return go;
 }
 
-/* A pod's: its namespaces last as long as it does. No TEE is needed for that. */
-static __attribute__((noreturn)) void keep_namespaces(void)
+/* The machine that the first container of the pod asks for. */
+static int prepare_machine(const struct oci_start *s, const cJSON *ask, struct sh_store *store,
+                           struct sh_prepared *p, struct sh_error *err)
 {
-    int number;
+    const char *id = s->container->id;
+    struct sh_run_options o = {.image = oci_text(ask, "image"),
+                               .name = sh_instance_name_ok(id) ? id : NULL,
+                               .tee = oci_text(ask, "tee"),
+                               .broker = (char *)oci_text(ask, "broker"),
+                               .resolver = oci_text(ask, "resolver"),
+                               .publish_all = true,
+                               .tty = SH_TTY_NO,
+                               .remove = true};
+    *p = (struct sh_prepared){0};
+    int r =
+        o.image ? sh_store_open(store, err) : sh_fail(err, -EINVAL, "the pod's image is not named");
+    if (!r)
+        r = set_size(&o, s->bundle, oci_text(ask, "io.shelter.memory"),
+                     oci_text(ask, "io.shelter.cpus"), err);
+    return r ? r : prepare_here(s->bundle, &o, store, p, err);
+}
+
+static void take_machine(const struct oci_start *s, int listen_fd)
+{
+    static struct sh_store store;
+    static struct sh_prepared p;
+    struct sh_error err = {0};
+    sigset_t none;
+    int fd = -1;
+    cJSON *ask = oci_pod_accept(listen_fd, &fd);
+    if (fd < 0)
+        return;
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_DFL);
+    int r = prepare_machine(s, ask, &store, &p, &err);
+    cJSON_Delete(ask);
+    oci_pod_answer(fd, s->container, r, r ? err.text : p.instance.config.id);
+    if (!r) {
+        close(listen_fd);
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+        run_instance(&p);
+    }
+    if (p.store)
+        sh_prepared_free(&p);
+    ignore_signals();
+}
+
+/* A pod's: its namespaces last as long as it does. No TEE is needed for that; if its containers
+ * share a machine, this process becomes the machine's supervisor when the first one comes. */
+static __attribute__((noreturn)) void keep_namespaces(const struct oci_start *s)
+{
     sigset_t end;
+    struct sh_error err = {0};
     ignore_signals();
     sigemptyset(&end);
     sigaddset(&end, SIGTERM);
     sigaddset(&end, SIGINT);
     sigprocmask(SIG_BLOCK, &end, NULL);
     prctl(PR_SET_NAME, "shelter-sandbox");
-    while (sigwait(&end, &number))
-        ;
+    struct pollfd f[2] = {{.fd = signalfd(-1, &end, SFD_CLOEXEC), .events = POLLIN},
+                          {.fd = oci_pod_listen(s->container, &err), .events = POLLIN}};
+    while (poll(f, 2, -1) < 0 || !f[0].revents)
+        if (f[1].revents)
+            take_machine(s, f[1].fd);
     _exit(0);
+}
+
+/* A container in its pod's machine: starts there, and lives until it has ended there. */
+static __attribute__((noreturn)) void live_in_machine(const struct oci_start *s)
+{
+    struct sh_store store;
+    struct sh_instance instance;
+    struct sh_error err = {0};
+    int status = SH_EXIT_FAILURE;
+    prctl(PR_SET_NAME, "shelter-pod");
+    sh_attached_block_signals();
+    int r = sh_store_open(&store, &err);
+    if (!r)
+        r = sh_instance_open_id(&store, s->machine, &instance, &err);
+    for (int i = 0; !r && i < AGAIN_MAX; i++) {
+        char *argv[] = {(char *)(uintptr_t)s->container_name, NULL};
+        struct sh_exec_request request = {.kind = SH_EXEC_CONTAINER,
+                                          .tty = s->bundle->process.terminal,
+                                          .args = argv,
+                                          .arg_count = 1,
+                                          .workdir = "",
+                                          .user = ""};
+        err = (struct sh_error){0};
+        cleanup_close int fd = ask_exec(&request, &instance, &err);
+        struct sh_attached a = {.fd = fd,
+                                .config = &instance.config,
+                                .input = true,
+                                .tty = request.tty,
+                                .signals = true};
+        if (fd >= 0 && sh_attached_run(&a, &status, &err) != SH_ATTACHED_ENDED)
+            status = SH_EXIT_FAILURE;
+        if (!strstr(err.text, SH_CONTAINER_RUNS)) /* what was killed before takes its time to go */
+            break;
+        usleep(AGAIN_US);
+    }
+    if (err.text[0])
+        sh_error_report(&err);
+    _exit(status);
 }
 
 static __attribute__((noreturn)) void live(const struct oci_start *s, int report_fd, int go_fd)
@@ -325,22 +443,24 @@ static __attribute__((noreturn)) void live(const struct oci_start *s, int report
         r = oci_console_open(s->console_socket, s->bundle->process.rows, s->bundle->process.columns,
                              &err);
     set_oom_score(s->bundle);
-    bool sandbox = s->bundle->sandbox;
+    bool sandbox = s->bundle->sandbox, own = !sandbox && !s->machine;
     char *hostname = NULL;
     if (!r)
         r = join_names(s->bundle, &hostname, &err);
-    if (!r && !sandbox)
+    if (!r && own)
         r = prepare_instance(s, hostname, &store, &p, &err);
-    send_report(report_fd, r, err.status, r ? err.text : sandbox ? "" : p.instance.config.id);
+    send_report(report_fd, r, err.status, r ? err.text : own ? p.instance.config.id : "");
     close(report_fd);
     if (r || !wait_for_go(go_fd)) {
-        if (!sandbox)
+        if (own)
             sh_prepared_free(&p);
         _exit(SH_EXIT_FAILURE);
     }
     wait_for_start(s->container->dir_fd);
     if (sandbox)
-        keep_namespaces();
+        keep_namespaces(s);
+    if (s->machine)
+        live_in_machine(s);
     run_instance(&p);
 }
 
@@ -379,7 +499,8 @@ int oci_process_create(const struct oci_start *s, pid_t *pid, int *go_fd, char *
 static int open_instance(const struct oci_container *c, struct sh_store *store,
                          struct sh_instance *instance, struct sh_error *err)
 {
-    const char *id = oci_text(c->state, "instance");
+    const char *machine = oci_text(c->state, "machine"),
+               *id = machine ? machine : oci_text(c->state, "instance");
     int r = sh_store_open(store, err);
     if (!r)
         r = id ? sh_instance_open_id(store, id, instance, err)
@@ -387,34 +508,29 @@ static int open_instance(const struct oci_container *c, struct sh_store *store,
     return r;
 }
 
-static int ask_exec(const struct oci_process *p, const struct sh_instance *instance,
-                    struct sh_error *err)
+static __attribute__((noreturn)) void live_exec(const struct oci_process *p, const char *beside,
+                                                const char *socket,
+                                                const struct sh_instance *instance, int report_fd)
 {
-    struct sh_exec_request request = {.tty = p->terminal,
-                                      .args = p->args.v,
-                                      .arg_count = p->args.count,
+    struct sh_strings args = {0};
+    if (beside)
+        sh_strings_add(&args, beside);
+    for (size_t i = 0; i < p->args.count; i++)
+        sh_strings_add(&args, p->args.v[i]);
+    struct sh_exec_request request = {.kind = beside ? SH_EXEC_INSIDE : SH_EXEC_PROGRAM,
+                                      .tty = p->terminal,
+                                      .args = args.v,
+                                      .arg_count = args.count,
                                       .env = p->env,
                                       .workdir = p->workdir,
                                       .user = p->user};
-    struct sh_fifo out = {0};
-    int r = sh_exec_request_put(&out, &request, err);
-    int fd = r ? r : sh_control_connect(instance, err);
-    if (fd >= 0)
-        sh_control_send(fd, &out);
-    sh_fifo_free(&out);
-    return fd;
-}
-
-static __attribute__((noreturn)) void live_exec(const struct oci_process *p, const char *socket,
-                                                const struct sh_instance *instance, int report_fd)
-{
     struct sh_error err = {0};
     int status = SH_EXIT_FAILURE, r = 0;
     setsid();
     if (socket)
         r = oci_console_open(socket, p->rows, p->columns, &err);
     sh_attached_block_signals();
-    cleanup_close int fd = r ? -1 : ask_exec(p, instance, &err);
+    cleanup_close int fd = r ? -1 : ask_exec(&request, instance, &err);
     send_report(report_fd, fd < 0 ? -EIO : 0, err.status, err.text);
     close(report_fd);
     if (fd < 0)
@@ -445,7 +561,7 @@ int oci_process_exec(const struct oci_container *c, const struct oci_process *p,
     *pid = fork();
     if (*pid == 0) {
         close(report[0]);
-        live_exec(p, socket, &instance, report[1]);
+        live_exec(p, oci_text(c->state, "podContainer"), socket, &instance, report[1]);
     }
     close(report[1]);
     r = *pid < 0 ? sh_fail_errno(err, -EAGAIN, "cannot start a process")

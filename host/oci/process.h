@@ -16,6 +16,8 @@ struct oci_start {
     const char *image;          /* reference in the store */
     const char *console_socket; /* NULL: stdio as it is */
     cJSON *cgroups;
+    /* Of a container in its pod's machine (host/oci/pod.h): the instance, and its name there. */
+    const char *machine, *container_name;
 };
 
 /* Starts the process; returns when its instance is prepared (its id, owned by the caller, in

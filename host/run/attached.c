@@ -62,6 +62,14 @@ static void signal_set(sigset_t *set)
         sigaddset(set, taken[i]);
 }
 
+bool sh_attached_passes(int number)
+{
+    for (size_t i = 0; i < sizeof(taken) / sizeof(*taken); i++)
+        if (taken[i] == number)
+            return number != SIGWINCH && number != SIGCONT;
+    return false;
+}
+
 void sh_attached_block_signals(void)
 {
     sigset_t set;
@@ -128,7 +136,7 @@ static int life_due(const struct pump *p)
 /* The third INT or TERM within a few seconds kills, a fourth lets go of a supervisor that hangs. */
 static void forward_signal(struct pump *p, int number)
 {
-    if (number == SIGINT || number == SIGTERM) {
+    if (p->a->person && (number == SIGINT || number == SIGTERM)) {
         int64_t now = sh_now_ms();
         if (!p->force_count || now - p->force_since > FORCE_WITHIN_MS) {
             p->force_count = 0;

@@ -18,6 +18,9 @@ struct sh_attached {
     const char *what;     /* "the workload", for messages */
 };
 
+/* Is this signal passed on (where `signals` is set)? */
+bool sh_attached_passes(int number);
+
 enum sh_attached_end { SH_ATTACHED_ENDED, SH_ATTACHED_DETACHED, SH_ATTACHED_LOST };
 
 /* Blocks the signals that sh_attached_run will take, so that none is lost before. */

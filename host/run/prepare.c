@@ -176,7 +176,7 @@ static int describe_effect(const struct sh_run_options *o, const struct sh_setti
                            const struct sh_manifest *m, struct sh_instance_config *c,
                            struct sh_error *err)
 {
-    if (!s->args.count)
+    if (!s->args.count && !s->container_count)
         return sh_fail(err, -EINVAL, "the image has no command; give one: shelter run %s COMMAND",
                        o->image);
     for (size_t i = 0; i < s->args.count; i++) { /* for people, and for JSON */
@@ -297,6 +297,10 @@ static int describe_all(struct sh_prepared *p, const struct sh_run_options *o,
         r = sh_settings_read(m, launch->data, launch->size, &s, &arena, err);
     if (!r)
         r = describe_instance(o, c, err);
+    if (!r && s.container_count && !backend->start_network)
+        r = sh_fail(err, -ENOTSUP,
+                    "the image has containers that share a VM, and %s has none: choose another TEE",
+                    backend->name);
     if (!r)
         r = describe_effect(o, &s, m, c, err);
     if (!r && broker)

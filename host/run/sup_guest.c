@@ -293,7 +293,8 @@ void sup_guest_exec(struct sup_guest *g, struct sup_client *c, const uint8_t *pa
     }
     open_session(free_one, ++g->last_session);
     free_one->start_by = sh_now_ms() + EXEC_MS;
-    free_one->killed_with_client = size > 1 && payload[1] != SH_EXEC_PROGRAM;
+    free_one->killed_with_client =
+        size > 1 && payload[1] != SH_EXEC_PROGRAM && payload[1] != SH_EXEC_INSIDE;
     sup_client_attach(c, free_one->id, true);
     sh_frame_put(&g->out, SH_FRAME_EXEC, 0, free_one->id, payload, size);
 }

@@ -77,6 +77,9 @@ enum sh_frame_type {
     SH_FRAME_MAPS = 39,  /* u32 id: where the program is in a debug enclave; never to a VM */
 };
 
+/* Why a container is not started (SH_FRAME_REFUSED): the one before has not ended yet. */
+#define SH_CONTAINER_RUNS "a container of this name is still running"
+
 /* SH_FRAME_EXEC: this head, then arg_count + env_count strings, each with its NUL, then working
  * directory and user, each with its NUL (empty: as the workload's). */
 struct sh_exec_head {
@@ -91,6 +94,9 @@ enum sh_exec_kind {
     SH_EXEC_PROGRAM = 0,
     SH_EXEC_COPY_OUT = 1, /* argv[0]: path; stdout is a ustar/pax archive of it */
     SH_EXEC_COPY_IN = 2,  /* argv[0]: directory; stdin is an archive to unpack there */
+    /* Of a machine whose image has containers (SH_TAG_CONTAINER). */
+    SH_EXEC_CONTAINER = 3, /* argv[0]: its name; all else but the terminal is as built */
+    SH_EXEC_INSIDE = 4,    /* argv[0]: its name; the rest is a program's, beside it */
 };
 
 #endif

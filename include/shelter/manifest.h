@@ -53,7 +53,10 @@ enum sh_manifest_tag {
     SH_TAG_DATA = 36, /* list: 32 bytes root of a dm-verity tree | u64 bytes before it (erofs) | u32
                          bytes of name | name | plain absolute path: read-only data in a file of
                          its own, data-NAME.img, laid out as root.img */
-    SH_TAG_COUNT      /* no tag: one more than the last */
+    SH_TAG_CONTAINER = 37, /* list: name, its NUL | struct sh_exec_head and strings as of an
+                              SH_FRAME_EXEC: a program that the host may start, with the folder
+                              SH_CONTAINERS_DIR/NAME as its root; of a pod in one machine */
+    SH_TAG_COUNT           /* no tag: one more than the last */
 };
 
 /* How fresh a volume must be: that an earlier state was put back is noticed by a broker that has
@@ -70,6 +73,9 @@ enum sh_manifest_tag {
 #define SH_VOLUMES_MAX 8u
 
 #define SH_DATA_MAX 8u
+
+#define SH_CONTAINERS_MAX 16u
+#define SH_CONTAINERS_DIR "/containers" /* in the image's root */
 
 #define SH_HOST_MOUNT_COVER 1u /* it may cover what the image has there */
 

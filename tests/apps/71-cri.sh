@@ -73,10 +73,18 @@ pod() { # TEE MODE LINE…: what the client says of a pod there
     status "$tee: a pod" 0 "$CRI_CLIENT" "$T/sock" localhost/test:latest "$T/logs/$tee" "$tee" "$mode"
     sed 's/^/# /' "$T/out"
     for line in 'sandbox: SANDBOX_READY' 'page: a page' 'job: CONTAINER_EXITED 3' 'log: stdout line' 'log: stderr err' 'log: stdout pod' 'attach: got word' \
-        'talker: 5' 'memory counted: true cpu counted: true' 'exec: inside 4' 'web: CONTAINER_EXITED' 'left: 0 0' "$@"; do
+        'talker: 5' 'exec: inside 4' 'web: CONTAINER_EXITED' 'left: 0 0' "$@"; do
         check "$tee: $line" grep -qxF "$line" "$T/out"
     done
 }
-pod sgx-sim beside 'log: stdout a page' 'port-forward: a page'
-if [ -f build/base/vmlinux ] && command -v qemu-system-x86_64 tc >/dev/null; then pod tdx-sim machine; else skip "tdx-sim: no guest kernel, no QEMU or no tc"; fi
+counted='memory counted: true cpu counted: true'
+pod sgx-sim beside 'log: stdout a page' 'port-forward: a page' "$counted"
+if [ -f build/base/vmlinux ] && command -v qemu-system-x86_64 tc >/dev/null; then
+    pod tdx-sim machine "$counted"
+    # The same in one machine: each container's command is in the image, and what the engine asks for is compared with it.
+    own=(--container "web=docker-archive:$T/image.tar httpd -f -p 80 -h /www" --container "talker=docker-archive:$T/image.tar sh -c 'read x; echo got \$x; exit 5'"
+        --container "job=docker-archive:$T/image.tar sh -c 'wget -q -O - http://localhost/; echo line; echo err >&2; hostname; exit 3'")
+    check "an image of the pod" "$SHELTER" build -q -t pod --hostname pod --allow exec "${own[@]}"
+    pod tdx-sim shared 'log: stdout a page'
+else skip "tdx-sim: no guest kernel, no QEMU or no tc"; fi
 check "no instance is left" sh -c "[ -z \"\$(ls '$T/store/instances')\" ]"

@@ -89,6 +89,25 @@ case $tees in *tdx-sim*)
     check "a machine in a pod" sh -c "timeout 60 '$T/podman' pod create --name vm && timeout 90 '$T/podman' run -d --pod vm --name m test httpd -f -p 80 -h /www"
     status "... alone" 126 "$T/podman" run -d --pod vm test sleep 100
     check "... as the message says" grep -q 'a pod holds one machine, or any number of enclaves' "$T/err"
-    status "... pod rm" 0 "$T/podman" pod rm -f -t 0 vm ;;
+    status "... pod rm" 0 "$T/podman" pod rm -f -t 0 vm
+    # Several containers in one: those of the image that the annotation names.
+    web='trap "echo term; exit 6" TERM; httpd -f -p 127.0.0.1:8081 -h /www & wait'
+    ask='until wget -q -O - http://localhost:8081/; do sleep 0.3; done; cat; exit 4'
+    check "an image of a pod" env SHELTER_BASE="$ROOT/build/base" "$SHELTER" build -q -t pair --allow exec --container "web=$T/root sh -c '$web'" --container "ask=$T/root sh -c '$ask'"
+    in_pod() { echo "--pod one --annotation io.shelter.pod=pair --annotation io.shelter.container=$1"; }
+    check "two containers in one machine" sh -c "timeout 60 '$T/podman' pod create --name one && timeout 90 '$T/podman' run -d $(in_pod web) --name web test sh -c '$web'"
+    status "... the other's input, output and end" 4 sh -c "echo typed | timeout 60 '$T/podman' run -i --rm $(in_pod ask) test sh -c '$ask'"
+    same "... they talk over localhost" "$(tr '\n' ' ' <"$T/out")" "a page typed "
+    same "... one machine" "$(pgrep -fc "qemu-system.*$T/")" 1
+    status "... exec" 3 "$T/podman" exec web sh -c 'cat /proc/1/comm; exit 3'
+    same "... in the container" "$(cat "$T/out")" sh
+    status "... another command" 126 "$T/podman" run --rm $(in_pod ask) test ls
+    check "... is refused with the reason" grep -q 'which command runs' "$T/err"
+    status "... stop" 0 "$T/podman" stop -t 10 web
+    same "... its own status" "$(p wait web)" 6
+    check "... start" p start web
+    check "... it runs again" until_true 20 p exec web id
+    status "... pod rm" 0 "$T/podman" pod rm -f -t 0 one
+    check "... and the machine has gone" until_true 20 sh -c "[ \$(pgrep -fc '[q]emu-system.*$T/') = 0 ]" ;;
 esac
 nothing_left

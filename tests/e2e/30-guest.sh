@@ -21,12 +21,12 @@ check "PID 1 is under 120 KB ($size)" test "$size" -lt 120000
 lines=$(cat trusted/guest/*.[ch] | wc -l)
 check "PID 1 has under 4,250 lines ($lines)" test "$lines" -lt 4250
 mkdir "$T/again"
-cp build/guest/{init,agent,copy,volume} "$T/again"
+cp build/guest/{init,agent,copy,volume,start,container} "$T/again"
 (umask 077 && build/tools/mkcpio "$T/again/out" dev/ proc/ sys/ lower/ upper/ root/ empty/ \
-    init="$T/again/init" agent="$T/again/agent" copy="$T/again/copy" volume="$T/again/volume")
+    init="$T/again/init" agent="$T/again/agent" copy="$T/again/copy" volume="$T/again/volume" start="$T/again/start" container="$T/again/container")
 check "initramfs depends on nothing but its files" cmp "$T/again/out" build/base/initramfs
 same "no folder of the build is named in it" "$(grep -ac "$ROOT" build/base/initramfs)" 0
-same "static, position-independent" "$(readelf -hlW build/guest/{init,agent,copy,volume} |
-    grep -cE 'Type: +DYN|INTERP')" 4
+same "static, position-independent" "$(readelf -hlW build/guest/{init,agent,copy,volume,start,container} |
+    grep -cE 'Type: +DYN|INTERP')" 6
 
 timeout 570 python3 tests/guest_cases.py "$T" "$@"

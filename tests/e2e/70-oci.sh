@@ -262,7 +262,7 @@ config "c['annotations'] = {'io.shelter.memory': 'much'}"
 status "io.shelter.memory that is no size" 1 "${RT[@]}" run --bundle "$B" $N-i
 one_line "... says which" "io.shelter.memory"
 
-for a in pod tees; do
+for a in pods tees; do
     config "c['annotations'] = {'io.shelter.$a': 'one'}"
     status "io.shelter.$a, which nobody honours" 1 "${RT[@]}" run --bundle "$B" $N-i
     one_line "... is refused" "annotation io.shelter.$a"

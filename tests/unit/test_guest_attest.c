@@ -43,7 +43,7 @@ void guest_identity_changed(struct guest *g, uint32_t number)
     identity_signal = number;
 }
 
-long guest_now_ms(void)
+int64_t sh_now_ms(void)
 {
     return now;
 }

@@ -7,7 +7,7 @@
 AGENT_CORE := $(addprefix trusted/agent/,api.c client.c core.c events.c evidence.c exchange.c hsm.c identity.c json.c key.c \
     query.c ratls.c rcar.c renew.c rng.c response.c secret.c text.c tls.c url.c volume.c)
 AGENT_SRC := $(wildcard trusted/agent/*.c)
-AGENT_LIB := lib/base64.c lib/hex.c lib/io.c lib/launch.c lib/manifest.c lib/settings.c lib/sha2.c trusted/volume/anchor.c
+AGENT_LIB := lib/base64.c lib/exec.c lib/hex.c lib/io.c lib/launch.c lib/manifest.c lib/settings.c lib/sha2.c trusted/volume/anchor.c
 
 # Debian's archives are made for glibc: trusted/agent/glibc_names.c gives the names that musl lacks.
 MBEDTLS_DIR := $(dir $(shell $(CC) -print-file-name=libmbedcrypto.a))

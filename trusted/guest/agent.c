@@ -55,7 +55,7 @@ int guest_agent_replace(struct guest *g, struct guest_error *e)
         rc = guest_env_set(&env, s->image_env.items[i], strlen(s->image_env.items[i]));
     if (!rc)
         rc = guest_mount_configfs(g->root, g->cmdline.tee);
-    pid_t pid = rc ? -1 : guest_fork_inside(g);
+    pid_t pid = rc ? -1 : guest_fork_inside(&g->pid_ns);
     if (pid == 0) {
         guest_child_reset("0");
         setsid();
@@ -178,11 +178,11 @@ int guest_agent_start(struct guest *g)
     memset(anchors, -1, sizeof(anchors));
     if (g->agent_fd >= 0)
         return 0;
-    if (g->agent >= 0 || guest_now_ms() < g->agent_next)
+    if (g->agent >= 0 || sh_now_ms() < g->agent_next)
         return -EAGAIN;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
         return -errno;
-    g->agent_next = guest_now_ms() + AGAIN_MS;
+    g->agent_next = sh_now_ms() + AGAIN_MS;
     int rc = g->agent_again ? 0 : make_anchors(g, anchors);
     g->agent = rc ? -1 : fork();
     if (g->agent == 0) {

@@ -40,7 +40,7 @@ void guest_attest(struct guest *g, const struct sh_frame *frame, const uint8_t *
         return;
     }
     state.id = id;
-    state.deadline = guest_now_ms() + LIMIT_MS;
+    state.deadline = sh_now_ms() + LIMIT_MS;
 }
 
 /* No answer will come, or no more. */
@@ -113,7 +113,7 @@ bool guest_attest_waits(const struct guest *g)
 
 long guest_attest_left(void)
 {
-    long left = state.deadline - guest_now_ms();
+    long left = state.deadline - sh_now_ms();
     return !state.deadline ? -1 : left > 0 ? left : 0;
 }
 
@@ -141,6 +141,6 @@ void guest_attest_pump(struct guest *g, bool ready)
         }
         state.have = 0;
     }
-    if (state.deadline && guest_now_ms() >= state.deadline)
+    if (state.deadline && sh_now_ms() >= state.deadline)
         give_up(g, ETIMEDOUT, "the attestation agent does not answer");
 }

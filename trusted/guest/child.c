@@ -91,18 +91,18 @@ int guest_child_enter(int root, const struct sh_user *user)
 }
 
 /* PID 1 itself stays in its own namespace, where nobody of the image sees it. */
-pid_t guest_fork_inside(struct guest *g)
+pid_t guest_fork_inside(int *pid_ns)
 {
     GUEST_AUTOCLOSE int own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
-    if (own < 0 || (g->pid_ns < 0 ? unshare(CLONE_NEWPID) : setns(g->pid_ns, CLONE_NEWPID)))
+    if (own < 0 || (*pid_ns < 0 ? unshare(CLONE_NEWPID) : setns(*pid_ns, CLONE_NEWPID)))
         return -1;
     pid_t pid = fork();
     if (pid == 0)
         return 0;
     int code = errno;
-    if (pid > 0 && g->pid_ns < 0)
-        g->pid_ns = open("/proc/self/ns/pid_for_children", O_RDONLY | O_CLOEXEC);
-    if (setns(own, CLONE_NEWPID) || (pid > 0 && g->pid_ns < 0)) {
+    if (pid > 0 && *pid_ns < 0)
+        *pid_ns = open("/proc/self/ns/pid_for_children", O_RDONLY | O_CLOEXEC);
+    if (setns(own, CLONE_NEWPID) || (pid > 0 && *pid_ns < 0)) {
         code = errno;
         if (pid > 0)
             kill(pid, SIGKILL);

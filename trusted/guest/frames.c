@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -42,26 +43,81 @@ static int take_strings(struct guest_strings *list, const char *text, size_t cou
     return rc;
 }
 
-static int run_exec(struct guest *g, struct guest_session *s, const struct sh_exec *x,
-                    struct guest_error *e)
+/* --- containers of a pod in one machine --- */
+
+static const struct sh_container *find_container(const struct guest *g, const char *name)
+{
+    const struct sh_settings *s = &g->config.settings;
+    for (size_t i = 0; i < s->container_count; i++)
+        if (!strcmp(s->containers[i].name, name))
+            return &s->containers[i];
+    return NULL;
+}
+
+/* The session that a container began with, until it ended. */
+static struct guest_session *find_lead(struct guest *g, const struct sh_container *c)
+{
+    for (size_t i = 0; i < SH_SESSION_MAX; i++)
+        if (g->sessions[i].state != GUEST_UNUSED && g->sessions[i].leads &&
+            g->sessions[i].container == c)
+            return &g->sessions[i];
+    return NULL;
+}
+
+/* What /container is told before the program: s begins its container, or joins that of `lead`. */
+static int tell_container(const struct guest *g, const struct guest_session *s,
+                          const struct guest_session *lead, const struct sh_exec *x,
+                          struct guest_strings *argv)
+{
+    const struct sh_settings *k = &g->config.settings;
+    const struct sh_exec *own = &s->container->run;
+    char number[16];
+    const char *const words[] = {"container",
+                                 lead ? "join" : "begin",
+                                 lead ? NULL : s->container->name,
+                                 number,
+                                 lead           ? NULL
+                                 : k->read_only ? "r"
+                                                : "",
+                                 lead && *x->user ? x->user : own->user,
+                                 lead && *x->workdir ? x->workdir : own->workdir};
+    int rc = 0;
+    snprintf(number, sizeof(number), "%d", lead ? (int)lead->pid : 50 / (int)k->container_count);
+    for (size_t i = 0; !rc && i < sizeof(words) / sizeof(*words); i++)
+        if (words[i])
+            rc = guest_strings_add(argv, words[i], strlen(words[i]));
+    return rc;
+}
+
+static int run_exec(struct guest *g, struct guest_session *s, struct guest_session *lead,
+                    const struct sh_exec *x, struct guest_error *e)
 {
     struct guest_strings argv = {0}, env = {0};
     struct sh_user user = g->user;
-    int rc = take_strings(&argv, x->args, x->head.arg_count, false);
-    for (size_t i = 0; !rc && i < g->env.count; i++)
-        rc = guest_strings_add(&env, g->env.items[i], strlen(g->env.items[i]));
+    const struct sh_container *c = s->container;
+    const struct sh_exec *what = s->leads ? &c->run : x; /* of a container: as it was built */
+    int rc = c ? tell_container(g, s, lead, x, &argv) : 0;
+    size_t skip = c && !s->leads; /* its name */
     if (!rc)
+        rc = take_strings(&argv, what->args + (skip ? strlen(what->args) + 1 : 0),
+                          what->head.arg_count - skip, false);
+    for (size_t i = 0; !rc && i < g->env.count; i++)
+        if (!c || strncmp(g->env.items[i], "HOME=", 5))
+            rc = guest_strings_add(&env, g->env.items[i], strlen(g->env.items[i]));
+    if (!rc && c)
+        rc = take_strings(&env, c->run.env, c->run.head.env_count, true);
+    if (!rc && !s->leads)
         rc = take_strings(&env, x->env, x->head.env_count, true);
     if (!rc && x->head.tty && !guest_env_get(&env, "TERM"))
         rc = guest_env_set(&env, "TERM=xterm", 10);
     if (rc)
         rc = guest_fail(e, rc, "arguments or environment cannot be used: %s", strerror(-rc));
-    if (!rc && *x->user)
+    if (!rc && *x->user && !c)
         rc = guest_user_find(&user, g->root, x->user, e);
     if (!rc) {
         struct guest_run run = {
             .kind = x->head.kind,
-            .tty = x->head.tty && x->head.kind == SH_EXEC_PROGRAM,
+            .tty = x->head.tty && (c || x->head.kind == SH_EXEC_PROGRAM),
             .input = g->config.settings.input_allowed,
             .output = g->config.settings.output,
             .argv = argv.items,
@@ -70,6 +126,8 @@ static int run_exec(struct guest *g, struct guest_session *s, const struct sh_ex
             .user = &user,
             .rows = x->head.rows,
             .columns = x->head.columns,
+            .pid_ns = c ? &(lead ? lead : s)->pid_ns : &g->pid_ns,
+            .starter = c,
         };
         rc = guest_spawn(g, s, &run, e);
     }
@@ -78,28 +136,45 @@ static int run_exec(struct guest *g, struct guest_session *s, const struct sh_ex
     return rc;
 }
 
+/* Why this is not started; NULL: it may be. */
+static const char *judge_exec(struct guest *g, const struct sh_exec *x,
+                              const struct sh_container **c, struct guest_session **lead)
+{
+    bool start = x->head.kind == SH_EXEC_CONTAINER, of = start || x->head.kind == SH_EXEC_INSIDE;
+    struct guest_session *workload = guest_session_find(g, 0);
+    if (!start && !(g->config.settings.requests & SH_POLICY_EXEC))
+        return "the image does not allow exec; build it with --allow exec";
+    if (!workload || workload->state != GUEST_RUNNING)
+        return "the workload is not running";
+    if (of && !(*c = find_container(g, x->args)))
+        return "the image has no container of this name";
+    *lead = of ? find_lead(g, *c) : NULL;
+    if (start && *lead)
+        return SH_CONTAINER_RUNS;
+    return of && !start && (!*lead || (*lead)->state != GUEST_RUNNING)
+               ? "the container is not running"
+               : NULL;
+}
+
 static int take_exec(struct guest *g, const struct sh_frame *frame, const uint8_t *data)
 {
     struct sh_exec x;
     struct guest_error e;
-    struct guest_session *workload = guest_session_find(g, 0);
+    const struct sh_container *c = NULL;
+    struct guest_session *lead = NULL, *s = NULL;
     if (guest_session_seen(g, frame->session) || sh_exec_parse(&x, data, frame->size))
         return -EBADMSG;
     guest_session_mark(g, frame->session);
-    if (!(g->config.settings.requests & SH_POLICY_EXEC)) {
-        refuse_frame(g, frame, "the image does not allow exec; build it with --allow exec");
+    const char *why = judge_exec(g, &x, &c, &lead);
+    if (!why && !(s = guest_session_new(g, frame->session)))
+        why = "too many sessions are open";
+    if (why) {
+        refuse_frame(g, frame, why);
         return 0;
     }
-    if (!workload || workload->state != GUEST_RUNNING) {
-        refuse_frame(g, frame, "the workload is not running");
-        return 0;
-    }
-    struct guest_session *s = guest_session_new(g, frame->session);
-    if (!s) {
-        refuse_frame(g, frame, "too many sessions are open");
-        return 0;
-    }
-    if (run_exec(g, s, &x, &e)) {
+    s->container = c;
+    s->leads = x.head.kind == SH_EXEC_CONTAINER;
+    if (run_exec(g, s, lead, &x, &e)) {
         guest_session_error(g, s->id, &e);
         guest_session_free(s);
     }

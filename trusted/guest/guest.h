@@ -19,6 +19,7 @@
 #include "lib/io.h"
 #include "lib/settings.h"
 #include "lib/users.h"
+#include "trusted/guest/start/start.h"
 
 #define GUEST_EXIT_OWN 125 /* our own failure; 126 and 127 are exec's */
 

@@ -40,11 +40,11 @@ static void reap_children(struct guest *g)
 static void lost_channel(struct guest *g)
 {
     if (!g->deadline) {
-        g->deadline = guest_now_ms() + STOP_MS;
+        g->deadline = sh_now_ms() + STOP_MS;
         for (size_t i = 0; i < SH_SESSION_MAX; i++)
             if (g->sessions[i].state != GUEST_UNUSED)
                 guest_session_signal(&g->sessions[i], g->config.settings.stop_signal);
-    } else if (guest_now_ms() >= g->deadline) {
+    } else if (sh_now_ms() >= g->deadline) {
         g->stopping = true; /* from here on the loop's own rhythm is enough */
     }
 }
@@ -103,7 +103,7 @@ static void one_round(struct guest *g)
         said[i] = add_polled(&p, g->volumes[i].pid > 0 ? g->volumes[i].control : -1, POLLIN);
     int agent = -1;
     if (g->agent < 0 && g->agent_listen >= 0 && !g->stopping) {
-        long left = g->agent_next - guest_now_ms();
+        long left = g->agent_next - sh_now_ms();
         if (left <= 0)
             agent = add_polled(&p, g->agent_listen, POLLIN);
         else
@@ -125,7 +125,7 @@ static void one_round(struct guest *g)
             wait = sooner_of(wait, 20);
     }
     if (g->deadline && !(g->stopping && c->ended)) {
-        long left = g->deadline - guest_now_ms();
+        long left = g->deadline - sh_now_ms();
         wait = sooner_of(wait, left < 0 ? 0 : left);
     }
     if (g->stopping && !g->alone)
@@ -175,8 +175,8 @@ void guest_loop(struct guest *g)
         if (g->channel.ended)
             return;
         if (!g->deadline && g->channel.tx_at == g->channel.tx_end)
-            g->deadline = guest_now_ms() + BYE_MS;
-        if (g->deadline && guest_now_ms() >= g->deadline)
+            g->deadline = sh_now_ms() + BYE_MS;
+        if (g->deadline && sh_now_ms() >= g->deadline)
             return;
     }
 }

@@ -186,7 +186,9 @@ static int set_user(struct guest *g, struct guest_error *e)
 static int start_workload(struct guest *g, struct guest_error *e)
 {
     const struct sh_settings *s = &g->config.settings;
-    if (!s->args.count)
+    static char *pause_argv[] = {"container", "pause", NULL};
+    bool pod = !s->args.count && s->container_count; /* until it is told to end */
+    if (!s->args.count && !pod)
         return guest_fail(e, -EINVAL, "the image names no command; give one");
     GUEST_AUTOCLOSE int dir = guest_mkdir_in(g->root, s->workdir);
     if (dir < 0)
@@ -212,12 +214,14 @@ static int start_workload(struct guest *g, struct guest_error *e)
         .tty = s->terminal,
         .input = s->input,
         .output = s->output,
-        .argv = (char **)(uintptr_t)s->args.items,
+        .argv = pod ? pause_argv : (char **)(uintptr_t)s->args.items,
         .env = g->env.items,
         .workdir = s->workdir,
         .user = &g->user,
         .rows = workload->rows,
         .columns = workload->columns,
+        .pid_ns = &g->pid_ns,
+        .starter = pod,
     };
     hurry_rcu(false);
     return guest_spawn(g, workload, &run, e);

@@ -26,12 +26,23 @@ $(G)/init: $(GUEST_SRC:%.c=$(G)/o/%.o) $(GUEST_LIB:%.c=$(G)/o/%.o)
 	$(call say,LD,$@)
 	$(Q)$(MUSL_CC) $(MUSL_LDFLAGS) -o $@.tmp $(MUSL_START) $^ $(MUSL_END) && mv $@.tmp $@
 
+$(GUEST_SRC:%.c=$(G)/o/%.o): MUSL_CFLAGS += -Oz
+
 # The server of volumes, a program of its own: one process a volume.
 SERVER_SRC := $(wildcard trusted/guest/volume/*.c) $(VOLUME_SRC) lib/io.c lib/sha2.c
 $(G)/volume: $(SERVER_SRC:%.c=$(G)/o/%.o) $(VOLUME_CIPHER)
 	$(call say,LD,$@)
 	$(Q)$(MUSL_CC) $(MUSL_LDFLAGS) -o $@.tmp $(MUSL_START) $^ $(MUSL_END) && mv $@.tmp $@
 $(VOLUME_SRC:%.c=$(G)/o/%.o): MUSL_CFLAGS += -O2
+
+# What becomes the image's programs: in their root, and in that of a pod's container.
+START_COMMON := $(G)/o/trusted/guest/start/run.o $(G)/o/trusted/guest/error.o
+$(G)/start: $(G)/o/trusted/guest/start/start.o $(START_COMMON)
+$(G)/container: $(addprefix $(G)/o/,trusted/guest/start/container.o lib/io.o lib/users.o \
+    $(addprefix trusted/guest/,child.o mounts.o path.o users.o)) $(START_COMMON)
+$(G)/start $(G)/container:
+	$(call say,LD,$@)
+	$(Q)$(MUSL_CC) $(MUSL_LDFLAGS) -o $@.tmp $(MUSL_START) $^ $(MUSL_END) && mv $@.tmp $@
 $(B)/san/parts.a: $(patsubst %.c,$(B)/san/%.o,$(filter-out %/main.c,$(wildcard trusted/guest/volume/*.c)))
 
 # The unit tests and fuzzers run this code too.
@@ -45,8 +56,9 @@ $(B)/tools/mkcpio: tools/mkcpio.c
 
 # Folders first; nothing else is in there.
 INITRAMFS_DIRS := dev/ proc/ sys/ lower/ upper/ root/ empty/
-$(B)/base/initramfs: $(B)/tools/mkcpio $(G)/init $(G)/agent $(G)/copy $(G)/volume
+$(B)/base/initramfs: $(B)/tools/mkcpio $(G)/init $(G)/agent $(G)/copy $(G)/volume $(G)/start \
+    $(G)/container
 	@mkdir -p $(@D)
 	$(call say,CPIO,$@)
 	$(Q)$(B)/tools/mkcpio $@.tmp $(INITRAMFS_DIRS) init=$(G)/init agent=$(G)/agent copy=$(G)/copy \
-	    volume=$(G)/volume && mv $@.tmp $@
+	    volume=$(G)/volume start=$(G)/start container=$(G)/container && mv $@.tmp $@

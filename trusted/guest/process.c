@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -39,70 +38,6 @@ static void give_up(int status_fd, int status, const char *what, const char *nam
     _exit(write(status_fd, &e, sizeof(e)) == sizeof(e) ? status : GUEST_EXIT_OWN);
 }
 
-/* Finds argv[0] on PATH as a shell does, and execs it. Returns only on failure: -errno. */
-static int exec_path(char **argv, char **env, const char *path)
-{
-    char file[4096];
-    int rc = -ENOENT;
-    if (strchr(argv[0], '/') || !argv[0][0]) {
-        execve(argv[0], argv, env);
-        return -errno;
-    }
-    for (const char *at = path;; at++) {
-        size_t size = strcspn(at, ":");
-        int n =
-            snprintf(file, sizeof(file), "%.*s/%s", size ? (int)size : 1, size ? at : ".", argv[0]);
-        if (n > 0 && (size_t)n < sizeof(file)) {
-            execve(file, argv, env);
-            /* A directory or file that is not for us hides nothing later on the path. */
-            if (errno != ENOENT && errno != ENOTDIR && !(errno == EACCES && rc != -ENOENT))
-                rc = -errno;
-            if (rc != -ENOENT && rc != -EACCES)
-                return rc;
-        }
-        at += size;
-        if (!*at)
-            return rc;
-    }
-}
-
-static void run_program(const struct guest_run *run, int status_fd)
-{
-    const char *path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-    for (char **e = run->env; e && *e; e++)
-        if (!strncmp(*e, "PATH=", 5))
-            path = *e + 5;
-    int rc = exec_path(run->argv, run->env, path);
-    struct stat st;
-    /* The file is there: then it is its interpreter that is not. */
-    if (rc == -ENOENT && strchr(run->argv[0], '/') && !stat(run->argv[0], &st))
-        give_up(status_fd, 127, "the interpreter is missing of", run->argv[0], rc);
-    const char *slash = strrchr(run->argv[0], '/');
-    char there[256] = "/bin/";
-    if (rc == -ENOENT && slash && strlen(slash + 1) < sizeof(there) - 5 &&
-        !access(strcat(there, slash + 1), X_OK)) { /* where `build -f` puts programs */
-        char what[300];
-        snprintf(what, sizeof(what), "it is %s in the image; cannot run", there);
-        give_up(status_fd, 127, what, run->argv[0], rc);
-    }
-    give_up(status_fd, rc == -ENOENT || rc == -ENOTDIR ? 127 : 126, "cannot run", run->argv[0], rc);
-}
-
-/* The initramfs's own program for cp, which sees the workload's root and nothing else. */
-static void run_copy(struct guest *g, const struct guest_run *run, int status_fd)
-{
-    char *way = run->kind == SH_EXEC_COPY_OUT ? "out" : "in", *none = NULL;
-    char *argv[] = {"copy", way, run->argv[0], NULL};
-    struct sh_user root = {.group_count = 1};
-    int program = open("/copy", O_PATH | O_CLOEXEC);
-    int rc = guest_child_enter(g->root, &root);
-    if (!rc) {
-        syscall(SYS_execveat, program, "", argv, &none, AT_EMPTY_PATH);
-        rc = -errno;
-    }
-    give_up(status_fd, GUEST_EXIT_OWN, "cannot run", "cp", rc);
-}
-
 struct ends {
     int child[3], ours[3]; /* stdin, stdout, stderr */
     int slave;
@@ -114,7 +49,7 @@ static void run_child(struct guest *g, const struct guest_session *s, const stru
 {
     guest_child_reset("0");
     setsid();
-    int rc = s->id ? 0 : guest_mount_proc(g->root);
+    int rc = s->id ? 0 : guest_mount_proc(g->root); /* a container has its own */
     if (rc)
         give_up(status_fd, GUEST_EXIT_OWN, "cannot mount", "/proc", rc);
     char byte = 0;
@@ -132,17 +67,26 @@ static void run_child(struct guest *g, const struct guest_session *s, const stru
     }
     if (run->tty && ioctl(0, TIOCSCTTY, 0))
         give_up(status_fd, GUEST_EXIT_OWN, "cannot take", "the terminal", -errno);
-    rc = set_limits(&g->config.settings);
+    bool copy = run->kind == SH_EXEC_COPY_OUT || run->kind == SH_EXEC_COPY_IN;
+    char *way = run->kind == SH_EXEC_COPY_OUT ? "out" : "in", *none = NULL;
+    char *copy_argv[] = {"copy", way, run->argv[0], NULL};
+    struct sh_user root = {.group_count = 1};
+    const char *name = copy ? "/copy" : run->starter ? "/container" : "/start";
+    int first = open(name, O_PATH | O_CLOEXEC), program = fcntl(first, F_DUPFD_CLOEXEC, 64);
+    /* cp has no more to tell; the others close it when the program runs. */
+    if (!copy && (dup2(status_fd, START_STATUS_FD) < 0 || fcntl(START_STATUS_FD, F_SETFD, 0)))
+        give_up(status_fd, GUEST_EXIT_OWN, "cannot tell of", name, -errno);
+    rc = set_limits(&g->config.settings); /* of descriptors, too */
     if (rc)
         give_up(status_fd, GUEST_EXIT_OWN, "cannot set", "the image's limits", rc);
-    if (run->kind != SH_EXEC_PROGRAM)
-        run_copy(g, run, status_fd);
-    rc = guest_child_enter(g->root, run->user);
+    rc = run->starter ? 0 : guest_child_enter(g->root, copy ? &root : run->user);
     if (rc)
         give_up(status_fd, GUEST_EXIT_OWN, "cannot become", "the user", rc);
-    if (chdir(run->workdir))
+    if (!copy && !run->starter && chdir(run->workdir))
         give_up(status_fd, 126, "cannot go to directory", run->workdir, -errno);
-    run_program(run, status_fd);
+    syscall(SYS_execveat, program, "", copy ? copy_argv : run->argv, copy ? &none : run->env,
+            AT_EMPTY_PATH);
+    give_up(status_fd, GUEST_EXIT_OWN, "cannot run", name, -errno);
 }
 
 /* --- in PID 1 --- */
@@ -230,7 +174,7 @@ int guest_spawn(struct guest *g, struct guest_session *s, const struct guest_run
         bind_console(g, ends.slave);
     if (!rc && ends.ours[0] >= 0)
         rc = guest_in_open(&s->in);
-    pid_t pid = rc ? -1 : guest_fork_inside(g);
+    pid_t pid = rc ? -1 : guest_fork_inside(run->pid_ns);
     if (pid == 0)
         run_child(g, s, run, &ends, status[1]);
     if (!rc && pid < 0)

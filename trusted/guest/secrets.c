@@ -55,7 +55,7 @@ static int receive_bytes(struct secrets *s, int fd, void *out, size_t size)
     for (size_t at = 0; at < size;) {
         struct pollfd p[2] = {{.fd = fd, .events = POLLIN},
                               {.fd = s->g->channel.fd, .events = POLLIN}};
-        long left = s->deadline - guest_now_ms();
+        long left = s->deadline - sh_now_ms();
         if (left <= 0)
             return guest_fail(s->e, -ETIMEDOUT,
                               "what must be there before the start did not come in time");
@@ -209,7 +209,7 @@ static int take_report(struct secrets *s)
 
 int guest_secrets(struct guest *g, struct guest_error *e)
 {
-    struct secrets s = {.g = g, .e = e, .deadline = guest_now_ms() + LIMIT_MS};
+    struct secrets s = {.g = g, .e = e, .deadline = sh_now_ms() + LIMIT_MS};
     if (!*g->config.settings.broker && !g->config.settings.secrets.count &&
         !g->config.settings.volume_count)
         return 0;

@@ -13,6 +13,8 @@ struct guest_run {
     const char *workdir;
     const struct sh_user *user;
     uint16_t rows, columns;
+    int *pid_ns;  /* guest_fork_inside */
+    bool starter; /* argv is /container's, which finds root and user itself */
 };
 
 enum guest_state {
@@ -27,6 +29,9 @@ struct guest_session {
     enum guest_state state;
     uint16_t id;
     bool tty;
+    const struct sh_container *container; /* whose it is; NULL: the workload's */
+    bool leads;                           /* the first one there */
+    int pid_ns;                           /* of a container that this one leads; -1 */
     pid_t pid;
     int wait_status;
     int status_fd;       /* carries the child's struct guest_error when exec fails */
@@ -86,8 +91,8 @@ int guest_spawn(struct guest *g, struct guest_session *s, const struct guest_run
 
 /* --- child.c --- */
 
-/* A child in the workload's PID namespace, whose first process is the workload. */
-pid_t guest_fork_inside(struct guest *g);
+/* A child in that PID namespace; -1: in a new one, as its first process, and *pid_ns is it. */
+pid_t guest_fork_inside(int *pid_ns);
 /* In a fresh child: what any program of the workload gets and may not keep. */
 void guest_child_reset(const char *oom_score_adj);
 /* In a fresh child: a program of the initramfs in an empty root, as a user who owns nothing, with
@@ -191,10 +196,6 @@ void guest_volumes_hurry(struct guest *g);
 
 /* Takes the host's frames that came so far; one that no honest host sends ends the channel. */
 void guest_take_frames(struct guest *g);
-
-/* --- clock.c --- */
-
-long guest_now_ms(void);
 
 /* --- loop.c --- */
 

@@ -35,6 +35,8 @@ struct guest_session *guest_session_new(struct guest *g, uint16_t id)
             continue;
         *s = (struct guest_session){.state = GUEST_NEW,
                                     .id = id,
+                                    .leads = !id,
+                                    .pid_ns = -1,
                                     .status_fd = -1,
                                     .in = {.fd = -1},
                                     .out = {{.fd = -1}, {.fd = -1}}};
@@ -46,6 +48,7 @@ struct guest_session *guest_session_new(struct guest *g, uint16_t id)
 void guest_session_free(struct guest_session *s)
 {
     guest_close(&s->status_fd);
+    guest_close(&s->pid_ns);
     guest_in_close(&s->in);
     guest_close(&s->out[0].fd);
     guest_close(&s->out[1].fd);
@@ -58,11 +61,11 @@ void guest_session_error(struct guest *g, uint16_t id, const struct guest_error 
     guest_channel_numbers(&g->channel, SH_FRAME_ERROR, id, 0, &status, 1, e->text);
 }
 
-/* To the workload alone, which as the first of its PID namespace gets only what it handles (and
- * KILL), as with docker; to an exec'd program's process group, which it makes for itself. */
+/* To the workload or a container alone, which as the first of its PID namespace gets only what it
+ * handles (and KILL), as with docker; to an exec'd program's process group, which it makes. */
 void guest_session_signal(struct guest_session *s, uint32_t number)
 {
-    if (s->pid > 0 && (!s->id || kill(-s->pid, (int)number)))
+    if (s->pid > 0 && (s->leads || kill(-s->pid, (int)number)))
         kill(s->pid, (int)number);
 }
 

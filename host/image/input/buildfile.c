@@ -112,6 +112,21 @@ static int take_data(const struct file *f, const char *s)
     return sh_config_data(&f->build->config, text, f->err);
 }
 
+/* NAME=INPUT...; an input that is a file or folder is the build file's neighbour, too. */
+static int take_container(const struct file *f, const char *s)
+{
+    size_t head = strcspn(s, "=") + 1;
+    const char *input = head <= strlen(s) ? s + head : "";
+    const char *prefix = strchr(input, ':');
+    size_t words = strcspn(input, " ");
+    head += prefix && prefix < input + words ? (size_t)(prefix + 1 - input) : 0;
+    if (head >= strlen(s) || !strncmp(s + head, "//", 2))
+        return sh_build_container(f->build, s, f->err);
+    cleanup_free char *path = path_of(f, s + head);
+    cleanup_free char *text = sh_format("%.*s%s", (int)head, s, path);
+    return sh_build_container(f->build, text, f->err);
+}
+
 static int take_host_mount(const struct file *f, const char *s)
 {
     return sh_config_host_mount(&f->build->config, s, f->err);
@@ -197,6 +212,7 @@ static int take_item(const struct file *f, const struct sh_toml_item *i)
         {.key = "host_mounts", .each = take_host_mount},
         {.key = "volumes", .each = take_volume},
         {.key = "data", .each = take_data},
+        {.key = "containers", .each = take_container},
         {.key = "ports", .each = take_port},
         {.key = "network", .each = take_network},
         {.key = "broker", .each = take_broker},

@@ -44,6 +44,9 @@ void sh_config_free(struct sh_config *c)
         free(c->data[i].path);
     }
     free(c->data);
+    for (size_t i = 0; i < c->container_count; i++)
+        sh_buffer_free(&c->containers[i]);
+    free(c->containers);
     free(c->ports);
     *c = (struct sh_config){0};
 }

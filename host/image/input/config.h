@@ -46,6 +46,8 @@ struct sh_config {
         char *name, *path;
     } * data;
     size_t data_count;
+    struct sh_buffer *containers; /* records of the manifest */
+    size_t container_count;
     struct sh_config_host_mount *host_mounts;
     size_t host_mount_count;
     struct sh_config_port *ports;

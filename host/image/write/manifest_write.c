@@ -162,6 +162,8 @@ int sh_manifest_write(const struct sh_config *c, const struct sh_manifest_files 
     add_host_mounts(out, c);
     add_volumes(out, c);
     add_data(out, c, files);
+    for (size_t i = 0; i < c->container_count; i++)
+        add_record(out, SH_TAG_CONTAINER, c->containers[i].data, c->containers[i].size);
     if (out->size > SH_MANIFEST_SIZE_MAX)
         return sh_fail(err, -E2BIG,
                        "command, environment and settings take %zu bytes; a manifest holds %u",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a kubelet asks of a container runtime (CRI, runtime.v1), for one pod of some containers, one at a time where MODE is
-// "machine". Prints a line for each step, "name: value"; the test compares. Usage: cri SOCKET IMAGE LOGFOLDER TEE MODE
+// "machine", all in one machine of the image "pod" where it is "shared". Prints a line for each step, "name: value"; the test compares. Usage: cri SOCKET IMAGE LOGFOLDER TEE MODE
 package main
 
 import (
@@ -75,6 +75,7 @@ func forwarded(address string, port int) string {
 
 func main() {
 	socket, image, logs, tee, machine := os.Args[1], os.Args[2], os.Args[3], os.Args[4], os.Args[5] == "machine"
+	shared := os.Args[5] == "shared"
 	ctx, cancel := context.WithTimeout(context.Background(), 150*time.Second)
 	defer cancel()
 	c := must(grpc.DialContext(ctx, "unix://"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithBlock()))
@@ -85,6 +86,9 @@ func main() {
 		LogDirectory: logs,
 		Annotations:  map[string]string{"io.shelter.memory": "256M", "io.shelter.tee": tee},
 		Linux:        &cri.LinuxPodSandboxConfig{},
+	}
+	if shared {
+		pod.Annotations["io.shelter.pod"] = "pod"
 	}
 	id := must(rt.RunPodSandbox(ctx, &cri.RunPodSandboxRequest{Config: pod})).PodSandboxId
 	status := must(rt.PodSandboxStatus(ctx, &cri.PodSandboxStatusRequest{PodSandboxId: id})).Status
@@ -132,7 +136,7 @@ func main() {
 	fmt.Println("talker:", state(talker).ExitCode)
 	if machine {
 		web = serve()
-	} else {
+	} else if !shared {
 		fmt.Println("port-forward:", forwarded(must(rt.PortForward(ctx, &cri.PortForwardRequest{PodSandboxId: id, Port: []int32{80}})).Url, 80))
 	}
 	stats := must(rt.ContainerStats(ctx, &cri.ContainerStatsRequest{ContainerId: web})).Stats

@@ -329,7 +329,8 @@ long session_judge_exec(const struct sh_control_request *r, char *out, size_t si
                               "the image does not allow exec; build it with --allow exec");
     const uint8_t *payload = r->data + sizeof(head);
     struct sh_exec x;
-    if (r->size <= sizeof(head) || sh_exec_parse(&x, payload, r->size - sizeof(head)))
+    if (r->size <= sizeof(head) || sh_exec_parse(&x, payload, r->size - sizeof(head)) ||
+        x.head.kind > SH_EXEC_COPY_IN)
         return refuse_session(out, size, -EBADMSG, "this request is malformed");
     memcpy(&head, r->data, sizeof(head));
     if (!head.session || head.session > UINT16_MAX || session_find(head.session) ||
