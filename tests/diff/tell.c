@@ -580,6 +580,30 @@ static void known_of(const char *kind, int fd)
         fclose(f);
 }
 
+static void flags_known(void)
+{
+    static const int flags[] = {O_RDONLY,           O_RDONLY | O_CLOEXEC, O_RDWR | O_APPEND,
+                                O_WRONLY | O_CLOEXEC, O_PATH | O_CLOEXEC,   O_RDWR | O_NONBLOCK};
+    for (int i = 0; i < 2 * COUNT(flags); i++) {
+        char path[64], text[256] = "", *at;
+        int p[2], fd = open("flagged", O_CREAT | flags[i / 2], 0600);
+        if (i & 1 && !(flags[i / 2] & O_PATH) && !pipe2(p, flags[i / 2] & (O_CLOEXEC | O_NONBLOCK)))
+            close(fd), fd = p[1];
+        sprintf(path, "/proc/self/fdinfo/%d", fd);
+        int f = open(path, O_RDONLY);
+        (void)!read(f, text, sizeof(text) - 1);
+        at = strstr(text, "flags:\t");
+        say("open", at ? strtol(at + 7, NULL, 8) : -1, "fdinfo: flags %x%s", flags[i / 2],
+            i & 1 ? " of a pipe" : "");
+        fcntl(fd, F_SETFD, 0);
+        lseek(f, 0, SEEK_SET);
+        (void)!read(f, text, sizeof(text) - 1);
+        say("open", at ? strtol(at + 7, NULL, 8) : -1, "fdinfo: flags %x%s, without FD_CLOEXEC",
+            flags[i / 2], i & 1 ? " of a pipe" : "");
+        close(f), close(fd);
+    }
+}
+
 static void known(void)
 {
     struct epoll_event v = {EPOLLIN | EPOLLET, {.u64 = 7}};
@@ -617,6 +641,7 @@ int main(void)
 {
     facts_begin();
     known();
+    flags_known();
     inotify();
     system_v();
     owners();

@@ -90,7 +90,7 @@ long sys_fcntl(int fd, int command, uint64_t arg)
     if (!f)
         return -EBADF;
     if (command == F_GETFL)
-        return (long)(f->flags | (f->dentry && !(f->flags & O_PATH) ? O_LARGEFILE_BIT : 0));
+        return (long)file_flags(f);
     if (command == F_DUPFD || command == F_DUPFD_CLOEXEC || command == F_GETFD ||
         command == F_SETFD)
         return fd_fcntl(fd, command, arg);

@@ -94,6 +94,13 @@ struct file *fd_file_of(const struct fd_table *t, int fd)
     return fd >= 0 && fd < t->room ? word_file(place_now(t, fd)) : NULL;
 }
 
+uint32_t fd_flags_of(const struct fd_table *t, int fd)
+{
+    uint64_t word = place_now(t, fd);
+    const struct file *f = word_file(word);
+    return file_flags(f) | (word & CLOEXEC ? O_CLOEXEC : 0);
+}
+
 struct file *fd_any(int fd)
 {
     return fd_file_of(own_table(), fd);

@@ -362,6 +362,7 @@ long file_read(struct file *f, struct io *io, uint64_t *offset);
 long file_write(struct file *f, struct io *io, uint64_t *offset);
 /* A file of size 0 that no directory has; 0 or -errno. */
 int file_new_memory(const char *name, size_t size, struct file **out);
+uint32_t file_flags(const struct file *f); /* as programs see them */
 /* Was it opened for reading, and not with O_PATH? */
 bool file_can_read(const struct file *f);
 /* Likewise for writing. */
@@ -429,6 +430,7 @@ bool fd_hold(struct file *f);
 void fd_release(struct file *f, bool held);
 struct file *fd_any(int fd); /* likewise, and also those that only name a place (O_PATH) */
 struct file *fd_file_of(const struct fd_table *t, int fd); /* likewise, of another process */
+uint32_t fd_flags_of(const struct fd_table *t, int fd);    /* O_CLOEXEC among them; it is open */
 int fd_install(struct file *f, bool cloexec, int lowest);  /* takes the reference, also on error */
 /* -EBADF. The file may end; its POSIX locks do. */
 int fd_close(int fd);

@@ -204,6 +204,11 @@ void file_put(struct file *f)
     end_in_turn(f);
 }
 
+uint32_t file_flags(const struct file *f)
+{
+    return f->flags | (f->dentry && !(f->flags & O_PATH) ? O_LARGEFILE_BIT : 0);
+}
+
 bool file_can_read(const struct file *f)
 {
     return (f->flags & O_ACCMODE) != O_WRONLY && !(f->flags & O_PATH);

@@ -84,10 +84,14 @@ static bool may_look(const struct inode *i, const struct text *t)
 }
 
 /* The descriptor that the node stands for, or NULL. */
+static int number_of(const struct inode *i)
+{
+    return (int)(place_of(i) & (INO_FD - 1));
+}
+
 static struct file *fd_of(const struct inode *i, const struct text *t)
 {
-    int fd = (int)(place_of(i) & (INO_FD - 1));
-    return t->process->files ? fd_file_of(t->process->files, fd) : NULL;
+    return t->process->files ? fd_file_of(t->process->files, number_of(i)) : NULL;
 }
 
 static struct inode *make_node(uint64_t who, uint32_t place)
@@ -273,8 +277,8 @@ static int make_text(const struct inode *i, struct text *t)
         const struct file *f = fd_of(i, t);
         if (!f)
             return -ENOENT;
-        text_put(t, "pos:\t%lu\nflags:\t0%o\nmnt_id:\t20\nino:\t%lu\n", f->offset, f->flags,
-                 f->inode ? f->inode->ino : 0);
+        text_put(t, "pos:\t%lu\nflags:\t0%o\nmnt_id:\t20\nino:\t%lu\n", f->offset,
+                 fd_flags_of(t->process->files, number_of(i)), f->inode ? f->inode->ino : 0);
         if (f->ops->tell)
             f->ops->tell(f, t);
     }
