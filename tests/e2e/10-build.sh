@@ -250,6 +250,14 @@ for f in "$T"/odd.tar.*; do
     status "packed: ${f##*.}" 0 "$SHELTER" build -r "$f"
     same "packed: the same image: ${f##*.}" "$(cat "$T/out")" "$odd"
 done
+# Of what is packed, each byte counts: the checksum, and that nothing stands behind it.
+cp "$T/odd.tar.gz" "$T/behind.tgz" && echo garbage >>"$T/behind.tgz"
+status "packed: something stands behind it" 125 "$SHELTER" build -t bad -r "$T/behind.tgz"
+one_line "is told" 'is damaged: something stands behind its gzip data'
+python3 -c 'import sys; d = bytearray(open(sys.argv[1], "rb").read()); d[-6] ^= 1; open(sys.argv[2], "wb").write(d)' \
+    "$T/odd.tar.gz" "$T/sum.tgz"
+status "packed: its checksum is another" 125 "$SHELTER" build -t bad -r "$T/sum.tgz"
+one_line "is told" 'is damaged: incorrect data check'
 status "from standard input" 0 sh -c "'$SHELTER' build -r - <'$T/odd.tar.gz'"
 same "from standard input: the same" "$(cat "$T/out")" "$odd"
 if [ "$(id -u)" = 0 ] && grep -qw erofs /proc/filesystems && mkdir -p "$T/mnt" && mount -t erofs -o loop,ro "$(image_dir "$odd")/root.img" "$T/mnt" 2>/dev/null; then
