@@ -67,7 +67,8 @@ static void answer_sgx(uint32_t subleaf, struct answer *r)
     }
 }
 
-/* Features whose state no enclave can have: a program that finds them puts them into XFRM. */
+/* Features whose state no enclave can have: a program that finds them puts them into XFRM. And
+ * CET where this kind of processor has none. */
 static void hide_features(struct answer *r)
 {
     if ((fgn_offered() & FGN_AMX) == 0)
@@ -79,6 +80,10 @@ static void hide_features(struct answer *r)
     }
     if ((fgn_offered() & FGN_PKRU) == 0)
         r->c &= ~(1u << 3 | 1u << 4);
+    if (!fgn_has_cet()) {
+        r->c &= ~(1u << 7); /* shadow stacks */
+        r->d &= ~(1u << 20);
+    }
 }
 
 uint64_t fgn_offered(void)
@@ -86,6 +91,13 @@ uint64_t fgn_offered(void)
     struct sgxsim_caps caps;
     sgxsim_caps(&caps);
     return caps.attributes.xfrm;
+}
+
+bool fgn_has_cet(void)
+{
+    struct sgxsim_caps caps;
+    sgxsim_caps(&caps);
+    return caps.cet;
 }
 
 static void answer_leaf(uint32_t leaf, uint32_t subleaf, struct answer *r)

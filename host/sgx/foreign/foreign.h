@@ -146,6 +146,7 @@ void fgn_cpuid_start(void);
 void fgn_cpuid_patch(uint64_t start, uint64_t size);
 bool fgn_cpuid_trap(int sig, ucontext_t *uc);
 uint64_t fgn_offered(void); /* XFRM that enclaves may have */
+bool fgn_has_cet(void);     /* where the host has it, too */
 #define FGN_AVX512 (7ull << 5)
 #define FGN_PKRU (1ull << 9)
 #define FGN_AMX (3ull << 17)

@@ -109,7 +109,9 @@ static bool is_hidden(const char *flag)
     return ((offered & FGN_AMX) == 0 && strncmp(flag, "amx_", 4) == 0) ||
            ((offered & FGN_AVX512) == 0 && strncmp(flag, "avx512", 6) == 0) ||
            ((offered & FGN_PKRU) == 0 &&
-            (strncmp(flag, "pku ", 4) == 0 || strncmp(flag, "ospke ", 6) == 0));
+            (strncmp(flag, "pku ", 4) == 0 || strncmp(flag, "ospke ", 6) == 0)) ||
+           (!fgn_has_cet() &&
+            (strncmp(flag, "user_shstk ", 11) == 0 || strncmp(flag, "ibt ", 4) == 0));
 }
 
 static int show_flags(char *to, size_t size, const char *line, int length)

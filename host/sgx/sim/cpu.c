@@ -27,7 +27,8 @@ static int read_xstate(void)
     if (__get_cpuid_count(1, 0, &a, &b, &c, &d) == 0 || (c & (1u << 27)) == 0)
         return -ENOSYS; /* no OSXSAVE */
     __asm__ volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
-    sim_cpu.xfrm = ((uint64_t)d << 32 | a) & ~XFRM_ON_REQUEST;
+    sim_cpu.xcr0 = (uint64_t)d << 32 | a;
+    sim_cpu.xfrm = sim_cpu.xcr0 & ~XFRM_ON_REQUEST;
     sim_cpu.xstate[0].size = 160;
     sim_cpu.xstate[1].offset = 160;
     sim_cpu.xstate[1].size = 256;
@@ -137,15 +138,15 @@ static const struct kind {
     const char *name;
     uint32_t signature;
     uint8_t size_log; /* of the largest enclave */
-    bool sgx2, kss, notify;
+    bool sgx2, kss, notify, cet;
     uint64_t xfrm; /* at most */
 } kinds[] = {
-    {"", 0x806f8, 56, true, true, true, ~XFRM_PKRU},
-    {"icelake", 0x606a6, 56, true, true, false, ~0ull},
-    {"sapphire-rapids", 0x806f8, 56, true, true, true, ~0ull},
-    {"emerald", 0xc06f2, 56, true, true, true, ~0ull},
-    {"client", 0x706e5, 47, true, true, false, ~XFRM_PKRU},
-    {"sgx1", 0x906ec, 36, false, false, false, ~(XFRM_AVX512 | XFRM_PKRU)},
+    {"", 0x806f8, 56, true, true, true, true, ~XFRM_PKRU},
+    {"icelake", 0x606a6, 56, true, true, false, false, ~0ull},
+    {"sapphire-rapids", 0x806f8, 56, true, true, true, true, ~0ull},
+    {"emerald", 0xc06f2, 56, true, true, true, true, ~0ull},
+    {"client", 0x706e5, 47, true, true, false, false, ~XFRM_PKRU},
+    {"sgx1", 0x906ec, 36, false, false, false, false, ~(XFRM_AVX512 | XFRM_PKRU)},
 };
 static const struct kind *kind = &kinds[0];
 
@@ -189,6 +190,7 @@ void sgxsim_caps(struct sgxsim_caps *caps)
         .miscselect = kind->sgx2 ? SGX_MISC_EXINFO : 0,
         .sgx2 = kind->sgx2,
         .edeccssa = kind->notify,
+        .cet = kind->cet,
         .max_enclave_size = 1ull << kind->size_log,
     };
 }

@@ -271,6 +271,7 @@ static int ioctl_init(struct sgxsim *dev, const struct sgx_enclave_init *arg)
         return -EIO;
     if (ret != SGX_SUCCESS)
         return -EPERM;
+    sim_masks_narrow(dev);
     if (dev->options.speed == SGXSIM_PATCHED)
         sim_slots_patch(dev);
     sim_epc_sync(dev, 0, dev->size);

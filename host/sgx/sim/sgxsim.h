@@ -50,6 +50,7 @@ struct sgxsim_caps {
     struct sgx_attributes attributes; /* bits that may be set */
     uint32_t miscselect;
     bool sgx2, edeccssa;
+    bool cet; /* the processor has it, outside enclaves */
     uint64_t max_enclave_size;
 };
 void sgxsim_caps(struct sgxsim_caps *caps);

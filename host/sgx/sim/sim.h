@@ -247,6 +247,7 @@ void sim_devices_let(void);
 
 /* cpu.c: what this processor has. */
 struct sim_cpu {
+    uint64_t xcr0;
     uint64_t xfrm;   /* XCR0 without what the kernel grants only on request */
     uint32_t absent; /* bitmap: user leaves that this kind of processor does not have */
     uint32_t mxcsr_mask;
@@ -425,6 +426,7 @@ int sim_table_map(uint8_t *at); /* maps the table of threads at the start of a j
 #define SIM_TABLE_SIZE 0x8000u
 
 /* slots.c */
+void sim_masks_narrow(struct sgxsim *dev); /* what saves or loads all state means XFRM */
 void sim_slots_patch(struct sgxsim *dev);
 void sim_slots_free(struct sgxsim *dev);
 void sim_slots_renew(struct sgxsim *dev); /* after sim_table_renew */

@@ -104,9 +104,20 @@ static bool is_code(struct sgxsim *dev, uint64_t offset)
            (p->perm & SGX_SECINFO_X) != 0;
 }
 
+/* The next page of code from `offset` on that could be brought into the EPC, or size. */
+static uint64_t first_code(struct sgxsim *dev, uint64_t offset)
+{
+    do
+        offset = sim_epc_next(dev, offset, dev->size);
+    while (offset < dev->size && (!is_code(dev, offset) || sim_bring_back(dev, offset) != 0) &&
+           (offset += SGX_PAGE_SIZE) != 0);
+    return offset;
+}
+
 /* What saves or loads "all" state inside an enclave means XFRM, which is XCR0 there (SDM 36.7).
- * Here XCR0 is the host's, and XSAVE would write beyond the enclave's area; so the mask becomes
- * XFRM in mov $-1, %eax; mov %eax, %edx or mov $-1, %edx; xsave or xrstor (memory)
+ * Here XCR0 is the host's. Where that is more, XSAVE would write beyond the enclave's area; so the
+ * mask becomes XFRM, at both speeds, in mov $-1, %eax; mov %eax, %edx or mov $-1, %edx; xsave or
+ * xrstor (memory)
  */
 static bool is_all_state(const uint8_t *p, uint64_t room)
 {
@@ -124,14 +135,19 @@ static bool is_all_state(const uint8_t *p, uint64_t room)
     return p[at] == 0x0f && p[at + 1] == 0xae && p[at + 2] < 0xc0 && (leaf == 4 || leaf == 5);
 }
 
-static void narrow_masks(struct sgxsim *dev, uint64_t page, uint64_t last)
+void sim_masks_narrow(struct sgxsim *dev)
 {
-    uint32_t xfrm = (uint32_t)dev->secs.attributes.xfrm;
-    uint8_t *code = sim_frame(dev, page), *end = code + SGX_PAGE_SIZE;
-    const uint8_t *beyond = code + (last - page);
-    for (; (code = memchr(code, 0xb8, (size_t)(end - code))) != NULL; code++) {
-        if (is_all_state(code, (uint64_t)(beyond - code)))
-            memcpy(code + 1, &xfrm, 4);
+    const uint32_t xfrm = (uint32_t)dev->secs.attributes.xfrm;
+    if ((sim_cpu.xcr0 & ~dev->secs.attributes.xfrm) == 0)
+        return;
+    for (uint64_t page = first_code(dev, 0); page < dev->size;
+         page = first_code(dev, page + SGX_PAGE_SIZE)) {
+        uint8_t *code = sim_frame(dev, page), *end = code + SGX_PAGE_SIZE;
+        const uint8_t *beyond = end + (is_code(dev, page + SGX_PAGE_SIZE) ? 16 : 0);
+        for (; (code = memchr(code, 0xb8, (size_t)(end - code))) != NULL; code++) {
+            if (is_all_state(code, (uint64_t)(beyond - code)))
+                memcpy(code + 1, &xfrm, 4);
+        }
     }
 }
 
@@ -139,13 +155,10 @@ void sim_slots_patch(struct sgxsim *dev)
 {
     if (sim_no_ldt)
         return;
-    for (uint64_t page = sim_epc_next(dev, 0, dev->size); page < dev->size;
-         page = sim_epc_next(dev, page + SGX_PAGE_SIZE, dev->size)) {
-        if (!is_code(dev, page) || sim_bring_back(dev, page) != 0)
-            continue;
+    for (uint64_t page = first_code(dev, 0); page < dev->size;
+         page = first_code(dev, page + SGX_PAGE_SIZE)) {
         uint64_t end = page + SGX_PAGE_SIZE; /* a slot may lie across it */
         uint64_t last = is_code(dev, end) ? end + sizeof(slot) - 1 : end;
-        narrow_masks(dev, page, last);
         for (uint64_t at = page; at < end; at++) {
             const uint8_t *found = find_slot(sim_frame(dev, at), last - at);
             if (found == NULL)
