@@ -18,7 +18,7 @@ import urllib.request
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "adversary")]
 import broker_attacks as attacks  # noqa: E402
-from rcar import Client, Key, Platform, launch, manifest  # noqa: E402
+from rcar import Client, Key, Platform, launch, manifest, unb64u  # noqa: E402
 import hashlib  # noqa: E402
 
 SHELTER, QUOTER, T = sys.argv[1:4]
@@ -205,7 +205,9 @@ def one_by_one():
             kept, key.jwk = key.jwk, one
             body = c.attestation(init=PLAIN)
             key.jwk = kept
-            c.attest(body)
+            status, answer = c.attest(body)[:2]
+        payload = json.loads(unb64u(answer["token"].split(".")[1])) if status == 200 else {"tee-pubkey": status}
+        same("keys with much beside them: the token has the key alone", payload["tee-pubkey"], key.jwk)
         peak = server.status("VmHWM")
         holds("keys with much beside them: are not kept", peak < MEMORY_MAX, f"{peak >> 20} MiB, {statuses}")
 

@@ -19,6 +19,8 @@
 
 #include <openssl/ec.h>
 
+#include "verifier/broker/clock.h"
+#include "verifier/broker/gate.h"
 #include "verifier/broker/jose.h"
 #include "verifier/broker/judge.h"
 #include "verifier/broker/launch.h"
@@ -445,6 +447,93 @@ static void sessions(void **state)
     sb_sessions_free(&s);
 }
 
+// One of the hosts of a /64.
+static const struct sockaddr *host_of(uint8_t net, uint8_t host)
+{
+    static struct sockaddr_in6 a;
+
+    a = (struct sockaddr_in6){.sin6_family = AF_INET6,
+                              .sin6_addr.s6_addr = {0x20, 1, 0xd, 0xb8, 0, 0, 0, net, [15] = host}};
+    return (const struct sockaddr *)&a;
+}
+
+static struct sb_place *enter(struct sb_gate *g, uint8_t net, uint8_t host, int64_t now)
+{
+    int pair[2];
+
+    if (!sb_gate_admit(g, host_of(net, host), now))
+        return NULL;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    close(pair[1]);
+    return sb_gate_open(g, pair[0], host_of(net, host), now);
+}
+
+static bool is_shut(struct sb_gate *g, const struct sb_place *p)
+{
+    bool shut;
+
+    pthread_mutex_lock(&g->lock);
+    shut = p->shut;
+    pthread_mutex_unlock(&g->lock);
+    return shut;
+}
+
+// Eight connections, two of them for peers with a session, three of a /64: who gets in, and who has
+// to go.
+static void gate(void **state)
+{
+    static struct sb_sessions sessions;
+    static struct sb_gate g;
+    struct sb_place *of_one[3], *of_two[3], *known;
+    char id[SB_SESSION_ID_SIZE] = "";
+    int64_t now = sb_clock_ms() + 1000000; // no deadline ends here by itself
+
+    sb_sessions_init(&sessions, 16, 65536, 60000);
+    assert_int_equal(sb_gate_start(&g, 8, 2, 3, 100, 0, &sessions), 0);
+    for (uint8_t i = 0; i < 3; i++) {
+        of_one[i] = enter(&g, 1, i, now + i);
+        assert_non_null(of_one[i]);
+        sb_gate_finished(&g, of_one[i]);
+    }
+    assert_null(enter(&g, 1, 9, now)); // another host of the same /64
+    for (uint8_t i = 0; i < 3; i++) {
+        of_two[i] = enter(&g, 2, i, now + i);
+        assert_non_null(of_two[i]);
+    }
+    // What is left is for those who attested; a stranger takes the place of the oldest that has
+    // sent nothing whole, and of nobody else.
+    assert_non_null(enter(&g, 3, 0, now));
+    assert_true(is_shut(&g, of_two[0]));
+    assert_false(is_shut(&g, of_two[1]) || is_shut(&g, of_one[0]));
+    sb_gate_finished(&g, of_two[1]);
+    sb_gate_finished(&g, of_two[2]);
+    for (unsigned i = 0; i < g.max; i++)
+        if (g.place[i].fd >= 0 && !is_shut(&g, &g.place[i]))
+            sb_gate_finished(&g, &g.place[i]);
+    assert_null(enter(&g, 4, 0, now));
+    memset(id, 'a', sizeof(id) - 1);
+    assert_int_equal(sb_session_put(&sessions, id, "{}", sb_peer(host_of(5, 0)), sb_clock_ms()), 0);
+    known = enter(&g, 5, 1, now);
+    assert_non_null(known);
+    // Of the bytes of bodies strangers have three quarters.
+    assert_true(sb_gate_take(&g, of_one[0], 75));
+    assert_false(sb_gate_take(&g, of_one[1], 1));
+    assert_true(sb_gate_take(&g, known, 25));
+    assert_false(sb_gate_take(&g, known, 1));
+    sb_gate_give(&g, 100);
+    // A deadline that has passed.
+    sb_gate_until(&g, of_one[0], sb_clock_ms());
+    for (int i = 0; i < 1000 && !is_shut(&g, of_one[0]); i++)
+        usleep(10000);
+    assert_true(is_shut(&g, of_one[0]));
+    assert_false(is_shut(&g, of_one[1]));
+    for (unsigned i = 0; i < g.max; i++)
+        if (g.place[i].fd >= 0)
+            close(g.place[i].fd);
+    sb_gate_stop(&g);
+    sb_sessions_free(&sessions);
+}
+
 static void rate_limit(void **state)
 {
     struct sb_limit *l = malloc(sizeof(*l));
@@ -646,6 +735,7 @@ int main(void)
         cmocka_unit_test(challenges),
         cmocka_unit_test(challenge_flood),
         cmocka_unit_test(sessions),
+        cmocka_unit_test(gate),
         cmocka_unit_test(rate_limit),
         cmocka_unit_test(paths),
         cmocka_unit_test_setup_teardown(store, make_folder, remove_folder)};
