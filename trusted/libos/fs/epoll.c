@@ -471,18 +471,22 @@ static struct epoll *epoll_of(int fd, int *error)
     return f && f->ops == &epoll_ops ? f->data : NULL;
 }
 
-/* From now on, with these events: it is looked at anew. True: the host must hear of it at once. */
-static bool watch_entry(struct entry *n, const struct epoll_event *ev)
+/* It is new, or has new events. True: the host must hear of it at once. */
+static bool look_at_entry(struct entry *n)
+{
+    if (file_poll(n->file) & wanted_events(n))
+        may_be_ready(n);
+    return note_change(n);
+}
+
+static bool change_events(struct entry *n, const struct epoll_event *ev)
 {
     lock_watchers(n->file);
     n->events = ev->events;
     n->data = ev->data;
-    n->waiter.one = ev->events & EPOLLEXCLUSIVE;
     __atomic_store_n(&n->off, false, __ATOMIC_RELAXED);
     unlock_watchers(n->file);
-    if (file_poll(n->file) & wanted_events(n))
-        may_be_ready(n);
-    return note_change(n);
+    return look_at_entry(n);
 }
 
 static int add_entry(struct epoll *e, struct file *f, int fd, const struct epoll_event *ev)
@@ -494,7 +498,8 @@ static int add_entry(struct epoll *e, struct file *f, int fd, const struct epoll
                         .file = f,
                         .fd = fd,
                         .events = ev->events,
-                        .waiter.woken = on_wake,
+                        .data = ev->data,
+                        .waiter = {.woken = on_wake, .one = ev->events & EPOLLEXCLUSIVE},
                         .watcher.forget = forget_entry};
     list_init(&n->ready);
     list_init(&n->nested);
@@ -510,7 +515,7 @@ static int add_entry(struct epoll *e, struct file *f, int fd, const struct epoll
     unlock_watchers(f);
     if (f->ops == &epoll_ops)
         list_append(&e->nested, &n->nested);
-    return watch_entry(n, ev);
+    return look_at_entry(n);
 }
 
 static int check_add(struct epoll *e, struct file *f, const struct epoll_event *ev)
@@ -536,7 +541,7 @@ static int change_entry(struct epoll *e, struct file *f, int fd, int operation,
     case EPOLL_CTL_MOD:
         if (!n)
             return -ENOENT;
-        return (n->events | ev->events) & EPOLLEXCLUSIVE ? -EINVAL : watch_entry(n, ev);
+        return (n->events | ev->events) & EPOLLEXCLUSIVE ? -EINVAL : change_events(n, ev);
     case EPOLL_CTL_DEL:
         if (!n)
             return -ENOENT;
