@@ -84,7 +84,7 @@ static void one_request(struct server *s, uint32_t opcode, uint64_t node, const 
 /* The input: requests, each opcode 1, node 1, size 1, argument. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct server s = {.flush_fd = -1};
+    struct server s = {.fuse_fd = -1, .flush_fd = -1};
     if (!base)
         make_base();
     memcpy(disk, base, (size_t)BLOCKS * BLOCK);

@@ -257,6 +257,21 @@ static void look_synced(const char *kind)
     MUST(access(other, F_OK) < 0);
 }
 
+/* Who may write to a file of another owner, but not set its mode, takes its setuid bits away. */
+static void write_privileged(void)
+{
+    struct statx st;
+    int status, fd = open("privileged", O_RDWR | O_CREAT | O_TRUNC, 0600);
+    MUST(fd >= 0 && write(fd, "text", 4) == 4 && !fchmod(fd, 06777));
+    pid_t child = fork();
+    if (!child)
+        _exit(setgid(4321) || setuid(4321) || pwrite(fd, "T", 1, 0) != 1);
+    MUST(waitpid(child, &status, 0) == child && !status);
+    /* The mode alone: Linux's FUSE asks for all when it asks for the size, too. */
+    MUST(!statx(fd, "", AT_EMPTY_PATH, STATX_MODE, &st) && (st.stx_mode & 07777) == 0777);
+    MUST(!unlink("privileged") && !close(fd));
+}
+
 /* The first 16 MiB of the file `big`, which is larger, become a hole: fallocate -p. */
 static void punch(void)
 {
@@ -274,9 +289,10 @@ int main(int argc, char **argv)
 {
     if (argc < 3 || chdir(argv[2]))
         return 2;
-    if (!strcmp(argv[1], "make"))
+    if (!strcmp(argv[1], "make")) {
+        write_privileged();
         make();
-    else if (!strcmp(argv[1], "look"))
+    } else if (!strcmp(argv[1], "look"))
         look();
     else if (!strcmp(argv[1], "append") && argc == 4)
         append(atoi(argv[3]));

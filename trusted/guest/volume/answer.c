@@ -44,6 +44,16 @@ int fill_entry(struct server *s, uint64_t ino, struct fuse_entry_out *e)
     return 0;
 }
 
+/* Without the lock of the inode, as only attributes are meant. */
+void serve_changed(struct server *s, uint64_t ino)
+{
+    struct {
+        struct fuse_out_header head;
+        struct fuse_notify_inval_inode_out inode;
+    } out = {{.len = sizeof(out), .error = FUSE_NOTIFY_INVAL_INODE}, {.ino = ino, .off = -1}};
+    (void)!write(s->fuse_fd, &out, sizeof(out));
+}
+
 void serve_answer(struct server *s, uint64_t unique, int error, size_t size)
 {
     struct fuse_out_header *h = (void *)s->out;

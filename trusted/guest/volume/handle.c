@@ -78,7 +78,8 @@ static long forget_many(struct server *s, const struct request *q)
     return NO_ANSWER;
 }
 
-/* What a write by somebody without the right to it takes away. */
+/* What a write by somebody without the right to it takes away. The kernel leaves it to us, and its
+ * own attributes as they were. */
 static int drop_privileges(struct server *s, uint64_t ino)
 {
     struct volume_stat st;
@@ -88,6 +89,7 @@ static int drop_privileges(struct server *s, uint64_t ino)
     if (!r && st.mode & drop) {
         struct volume_change c = {.what = VOLUME_SET_MODE, .mode = st.mode & 07777 & ~drop};
         r = volume_set(s->v, ino, &c);
+        serve_changed(s, ino);
     }
     if (!r)
         r = volume_xattr_remove(s->v, ino, name);

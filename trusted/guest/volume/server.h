@@ -116,6 +116,9 @@ int fill_entry(struct server *s, uint64_t ino, struct fuse_entry_out *e);
 /* Sends what stands in s->out: `size` bytes behind the header, or an error. */
 void serve_answer(struct server *s, uint64_t unique, int error, size_t size);
 
+/* The kernel asks again for the inode's attributes: they are not as it thinks. */
+void serve_changed(struct server *s, uint64_t ino);
+
 /* A line for the instance's log. */
 void serve_tell(const char *line);
 
