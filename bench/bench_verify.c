@@ -50,7 +50,19 @@ static double verifies_per_second(const char *curve, const EVP_MD *md)
     return (double)n / (now() - start);
 }
 
-static double judge_per_second(const struct shelter_verify_request *rq, double seconds)
+// What the collateral knows of platforms that were judged goes out of its ring.
+static void forget(struct sv_seen *seen)
+{
+    static X509 *none;
+
+    if (!none)
+        none = X509_new();
+    for (int i = 0; i < SV_SEEN; i++)
+        sv_seen_add(seen, none, (const uint8_t *)"", 1);
+}
+
+static double judge_per_second(const struct shelter_verify_request *rq, struct sv_seen *seen,
+                               double seconds)
 {
     double start = now();
     long n = 0;
@@ -59,6 +71,8 @@ static double judge_per_second(const struct shelter_verify_request *rq, double s
         for (int i = 0; i < 20; i++) {
             struct shelter_verdict *v;
 
+            if (seen)
+                forget(seen);
             if (shelter_verify(rq, &v) || !shelter_verdict_accepted(v)) {
                 fprintf(stderr, "bench: evidence was not accepted\n");
                 exit(1);
@@ -83,10 +97,6 @@ static void intel(const char *name, struct gen_intel_options o, bool first, doub
     if (shelter_collateral_parse(json, strlen(json), g.root.data, g.root.size, &col, why,
                                  sizeof(why)))
         exit(1);
-    if (first) {
-        sv_seen_free(col->seen);
-        col->seen = NULL;
-    }
     struct shelter_verify_request rq = {.size = sizeof(rq),
                                         .evidence = g.quote.data,
                                         .evidence_size = g.quote.size,
@@ -95,7 +105,7 @@ static void intel(const char *name, struct gen_intel_options o, bool first, doub
                                         .ca_size = g.root.size,
                                         .time = gen_now};
 
-    rate = judge_per_second(&rq, 2);
+    rate = judge_per_second(&rq, first ? col->seen : NULL, 2);
     printf("%-28s %10.0f %10.2f\n", name, rate, rate / (p256 / 3));
     shelter_collateral_free(col);
     free(json);
@@ -120,7 +130,7 @@ static void snp(double p384)
                                         .ca_size = strlen(chain),
                                         .time = gen_now};
 
-    rate = judge_per_second(&rq, 2);
+    rate = judge_per_second(&rq, NULL, 2);
     printf("%-28s %10.0f %10.2f\n", "SNP report, RSA chain", rate, rate / p384);
     gen_snp_free(&g);
 }

@@ -14,6 +14,7 @@
 #include "tests/gen/evidence.h"
 #include "lib/bytes.h"
 #include "verifier/base/seen.h"
+#include "verifier/base/x509.h"
 #include "verifier/quote/quote.h"
 #include <shelter/verify.h>
 
@@ -892,6 +893,61 @@ static void test_seen_bound(void **state)
     sv_seen_free(s);
 }
 
+static X509 *learnt(struct sv_seen *s, X509 *issuer, const uint8_t *der, size_t size)
+{
+    struct gen_blob pem = {malloc(2 * size + 100), 0};
+    char *text = malloc(2 * size + 8);
+    X509 *found;
+
+    EVP_EncodeBlock((uint8_t *)text, der, (int)size);
+    pem.size = (size_t)sprintf(
+        (char *)pem.data, "-----BEGIN CERTIFICATE-----\n%s\n-----END CERTIFICATE-----\n", text);
+    sv_certs_learn(s, issuer, pem.data, pem.size);
+    found = sv_seen_find(s, der, size);
+    free(text);
+    free(pem.data);
+    return found;
+}
+
+// A leaf that the CA signed is read without its key, and nothing else is.
+static void test_learn(void **state)
+{
+    struct gen_intel_options o = {.version = 4, .tdx = true};
+    struct sv_certs certs = {0}, foreign = {0};
+    struct sv_seen *s = sv_seen_new();
+    struct gen_intel g, other;
+    EVP_PKEY *key;
+    X509 *leaf;
+
+    gen_intel(&o, &g);
+    gen_intel(&o, &other);
+    assert_int_equal(sv_certs_add(&certs, g.pck_chain.data, g.pck_chain.size), 0);
+    assert_int_equal(sv_certs_add(&foreign, other.pck_chain.data, other.pck_chain.size), 0);
+    assert_null(learnt(s, foreign.cert[1], certs.der[0], certs.der_size[0]));
+    assert_null(learnt(s, certs.cert[2], certs.der[1], certs.der_size[1])); // a CA is no leaf
+    assert_null(learnt(s, certs.cert[0], certs.der[0], certs.der_size[0]));
+    assert_null(learnt(NULL, certs.cert[1], certs.der[0], certs.der_size[0]));
+    for (size_t i = 0; i < certs.der_size[0]; i++) {
+        certs.der[0][i] ^= (uint8_t)(1 + i % 255);
+        if ((leaf = learnt(s, certs.cert[1], certs.der[0], certs.der_size[0])))
+            fail_msg("byte %zu", i);
+        certs.der[0][i] ^= (uint8_t)(1 + i % 255);
+    }
+    leaf = learnt(s, certs.cert[1], certs.der[0], certs.der_size[0]);
+    assert_non_null(leaf);
+    assert_true(sv_seen_has(s, leaf));
+    assert_null(X509_get0_pubkey(leaf));
+    key = sv_leaf_key(leaf);
+    assert_int_equal(EVP_PKEY_eq(key, X509_get0_pubkey(certs.cert[0])), 1);
+    EVP_PKEY_free(key);
+    X509_free(leaf);
+    sv_certs_free(&certs);
+    sv_certs_free(&foreign);
+    sv_seen_free(s);
+    gen_intel_free(&g);
+    gen_intel_free(&other);
+}
+
 // Lengths that lie.
 static void test_lengths(void **state)
 {
@@ -919,17 +975,29 @@ static void test_lengths(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),       cmocka_unit_test(test_reasons),
-        cmocka_unit_test(test_td),         cmocka_unit_test(test_status),
-        cmocka_unit_test(test_levels),     cmocka_unit_test(test_relaunch),
-        cmocka_unit_test(test_td15ex),     cmocka_unit_test(test_roots),
-        cmocka_unit_test(test_missing),    cmocka_unit_test(test_named_pck),
-        cmocka_unit_test(test_nonce),      cmocka_unit_test(test_missing_chain),
-        cmocka_unit_test(test_policy),     cmocka_unit_test(test_reference),
-        cmocka_unit_test(test_event_log),  cmocka_unit_test(test_runtime_events),
-        cmocka_unit_test(test_dstack_log), cmocka_unit_test(test_lengths),
-        cmocka_unit_test(test_seen),       cmocka_unit_test(test_seen_bound),
-        cmocka_unit_test(test_flips),      cmocka_unit_test(test_collateral_flips),
+        cmocka_unit_test(test_good),
+        cmocka_unit_test(test_reasons),
+        cmocka_unit_test(test_td),
+        cmocka_unit_test(test_status),
+        cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_relaunch),
+        cmocka_unit_test(test_td15ex),
+        cmocka_unit_test(test_roots),
+        cmocka_unit_test(test_missing),
+        cmocka_unit_test(test_named_pck),
+        cmocka_unit_test(test_nonce),
+        cmocka_unit_test(test_missing_chain),
+        cmocka_unit_test(test_policy),
+        cmocka_unit_test(test_reference),
+        cmocka_unit_test(test_event_log),
+        cmocka_unit_test(test_runtime_events),
+        cmocka_unit_test(test_dstack_log),
+        cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_seen),
+        cmocka_unit_test(test_seen_bound),
+        cmocka_unit_test(test_learn),
+        cmocka_unit_test(test_flips),
+        cmocka_unit_test(test_collateral_flips),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

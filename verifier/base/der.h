@@ -8,6 +8,7 @@
 enum {
     SV_DER_BOOLEAN = 0x01,
     SV_DER_INTEGER = 0x02,
+    SV_DER_BITS = 0x03,
     SV_DER_OCTETS = 0x04,
     SV_DER_OID = 0x06,
     SV_DER_ENUMERATED = 0x0a,

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/provider.h>
+
 struct sv_seen {
     pthread_mutex_t lock;
     struct {
@@ -14,15 +16,26 @@ struct sv_seen {
         size_t size;
     } ring[SV_SEEN];
     unsigned next;
+    OSSL_LIB_CTX *bare;
+    OSSL_PROVIDER *none;
 };
 
 struct sv_seen *sv_seen_new(void)
 {
     struct sv_seen *s = calloc(1, sizeof(*s));
 
-    if (s)
-        pthread_mutex_init(&s->lock, NULL);
+    if (!s)
+        return NULL;
+    pthread_mutex_init(&s->lock, NULL);
+    s->bare = OSSL_LIB_CTX_new();
+    // Without a provider of its own it would take the usual one.
+    s->none = s->bare ? OSSL_PROVIDER_load(s->bare, "null") : NULL;
     return s;
+}
+
+OSSL_LIB_CTX *sv_seen_bare(struct sv_seen *s)
+{
+    return s && s->none ? s->bare : NULL;
 }
 
 void sv_seen_free(struct sv_seen *s)
@@ -33,6 +46,9 @@ void sv_seen_free(struct sv_seen *s)
         X509_free(s->ring[i].cert);
         free(s->ring[i].der);
     }
+    if (s->none)
+        OSSL_PROVIDER_unload(s->none);
+    OSSL_LIB_CTX_free(s->bare);
     pthread_mutex_destroy(&s->lock);
     free(s);
 }

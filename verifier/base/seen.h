@@ -25,5 +25,8 @@ X509 *sv_seen_find(struct sv_seen *s, const uint8_t *der, size_t size);
 bool sv_seen_has(struct sv_seen *s, const X509 *cert);
 // Its issuer's signature holds.
 void sv_seen_add(struct sv_seen *s, X509 *cert, const uint8_t *der, size_t size);
+// A library context that knows no algorithms: a certificate that is read in it has no key, which
+// costs the library more to read than all the rest. NULL: there is none.
+OSSL_LIB_CTX *sv_seen_bare(struct sv_seen *s);
 
 #endif

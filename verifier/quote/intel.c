@@ -13,6 +13,7 @@ struct judge {
     struct sv_certs quoted; // certificates of the quote
     struct sv_chain chain;
     struct sv_pck pck;
+    EVP_PKEY *pck_key;
     bool simulated;
 };
 
@@ -39,12 +40,24 @@ static X509 *find_pck(const struct sv_certs *certs, struct sv_pck *pck)
     return NULL;
 }
 
+// Platforms share their PCK CA: its chain was checked when the collateral was loaded. NULL: it was
+// not, or ends in no root that counts.
+static const struct sv_chain *trusted_ca(const struct judge *j)
+{
+    const struct sv_chain *chain = j->col ? &j->col->crl_chain : NULL;
+
+    return chain && chain->count && chain->root != SV_ROOT_NONE ? chain : NULL;
+}
+
 static X509 *load_pck(struct judge *j)
 {
     const struct sv_quote *q = &j->in->quote;
     X509 *leaf;
 
     if (q->cert_type == 5) {
+        if (trusted_ca(j))
+            sv_certs_learn(j->col->seen, j->col->crl_chain.cert[0], q->cert_data.data,
+                           q->cert_data.size);
         if (sv_certs_add_known(&j->quoted, q->cert_data.data, q->cert_data.size,
                                j->col ? &j->col->pool : NULL, j->col ? j->col->seen : NULL)) {
             sv_refuse(j->v, SHELTER_R_CERT_PARSE, "PCK chain of the quote");
@@ -82,9 +95,8 @@ static const uint8_t *bytes_of(const struct sv_certs *certs, const X509 *cert, s
 
 static int build_chain(struct judge *j, X509 *leaf)
 {
-    // Platforms share their PCK CA: its chain was checked when the collateral was loaded.
     const struct sv_chain *verified = j->col ? &j->col->crl_chain : NULL;
-    bool trusted = verified && verified->count && verified->root != SV_ROOT_NONE;
+    bool trusted = trusted_ca(j);
     struct sv_certs pool = {0};
     const uint8_t *der;
     size_t size;
@@ -123,7 +135,8 @@ static int judge_pck_chain(struct judge *j)
     sv_name_cn(X509_get_subject_name(leaf), cn, sizeof(cn));
     if (!strstr(cn, "SGX PCK Certificate"))
         return sv_refuse(j->v, SHELTER_R_PCK_CERT, "its subject is \"%s\"", cn);
-    if (!sv_key_is_ec(X509_get0_pubkey(leaf), "prime256v1"))
+    j->pck_key = sv_leaf_key(leaf);
+    if (!sv_key_is_ec(j->pck_key, "prime256v1"))
         return sv_refuse(j->v, SHELTER_R_PCK_CERT, "its key is not over P-256");
     j->v->simulated = j->chain.simulated;
     if (j->chain.root == SV_ROOT_NONE)
@@ -304,8 +317,8 @@ static void judge_signatures(struct judge *j)
     uint8_t digest[32];
     EVP_PKEY *key;
 
-    if (!sv_ecdsa_verify(X509_get0_pubkey(j->chain.cert[0]), EVP_sha256(), q->qe_sig,
-                         q->qe_sig + 32, 32, q->qe_report, SV_SGX_REPORT_SIZE))
+    if (!sv_ecdsa_verify(j->pck_key, EVP_sha256(), q->qe_sig, q->qe_sig + 32, 32, q->qe_report,
+                         SV_SGX_REPORT_SIZE))
         sv_refuse(j->v, SHELTER_R_QE_REPORT_SIGNATURE, NULL);
     sv_sha256_pair(q->key, 64, q->auth_data.data, q->auth_data.size, digest);
     if (memcmp(digest, q->qe_report + SV_SGX_REPORT_DATA, 32) ||
@@ -401,5 +414,6 @@ void sv_intel_judge(struct sv_intel *in, const struct shelter_collateral *col,
                 judge_status(&j);
         }
     }
+    EVP_PKEY_free(j.pck_key);
     sv_certs_free(&j.quoted);
 }
