@@ -17,13 +17,10 @@ import urllib.parse
 
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__))]
 from rcar import Client, Key, Platform, manifest  # noqa: E402
+from tap import same  # noqa: E402
 
 SHELTER, QUOTER, T = sys.argv[1:4]
 SECRET = b"the first of its name"
-
-
-def same(name, got, want):
-    print(f"ok {name}" if got == want else f"not ok {name}: got {got!r}, want {want!r}", flush=True)
 
 
 def here(*args, data=None):

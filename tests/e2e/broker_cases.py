@@ -19,13 +19,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "adversary")]
 import broker_attacks as strangers  # noqa: E402
 from rcar import Client, Key, Platform, jcs, launch, manifest, openssl, unb64u  # noqa: E402
+from tap import same  # noqa: E402
 
 SHELTER, QUOTER, T = sys.argv[1:4]
 SECRET = b"the secret of this test\n\0\xff"
-
-
-def same(name, got, want):
-    print(f"ok {name}" if got == want else f"not ok {name}: got {got!r}, want {want!r}", flush=True)
 
 
 def refused(name, answer, status, code):

@@ -15,17 +15,10 @@ import time
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__))]
 import aeskw  # noqa: E402
 from rcar import Client, Platform, b64u, manifest, openssl, unb64u  # noqa: E402
+from tap import refused, same  # noqa: E402
 
 SHELTER, QUOTER, T, MODULE = sys.argv[1:5]
 TEXT = b"release 4.2 of something"
-
-
-def same(name, got, want):
-    print(f"ok {name}" if got == want else f"not ok {name}: got {got!r}, want {want!r}", flush=True)
-
-
-def refused(name, answer, status, code):
-    same(name, (answer[0], answer[1].get("type", "").removeprefix("urn:shelter:broker:") if isinstance(answer[1], dict) else answer[1]), (status, code))
 
 
 def shelter(*args, data=None):

@@ -14,13 +14,10 @@ import time
 
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__))]
 from rcar import Client, Platform, b64u, launch, manifest, openssl  # noqa: E402
+from tap import refused, same  # noqa: E402
 
 SHELTER, QUOTER, T = sys.argv[1:4]
 NGINX, OTHER = "spiffe://example.org/web/nginx", "spiffe://example.org/other"
-
-
-def same(name, got, want):
-    print(f"ok {name}" if got == want else f"not ok {name}: got {got!r}, want {want!r}", flush=True)
 
 
 def shelter(*args, data=None):
@@ -32,10 +29,6 @@ def run(*args):
     done = shelter(*args)
     assert done.returncode == 0, (args, done.stderr)
     return done.stdout.decode()
-
-
-def refused(name, answer, status, code):
-    same(name, (answer[0], answer[1].get("type", "").removeprefix("urn:shelter:broker:") if isinstance(answer[1], dict) else answer[1]), (status, code))
 
 
 def request(curve="P-256", name=f"{T}/key.pem"):

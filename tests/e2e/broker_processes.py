@@ -14,15 +14,12 @@ import time
 
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__))]
 from rcar import Client, Key, Platform, manifest  # noqa: E402
+from tap import same  # noqa: E402
 import hashlib  # noqa: E402
 
 SHELTER, QUOTER, T = sys.argv[1:4]
 SECRET = b"known to three"
 SECONDS, CLIENTS, KILLS = 12, 12, 3
-
-
-def same(name, got, want):
-    print(f"ok {name}" if got == want else f"not ok {name}: got {got!r}, want {want!r}", flush=True)
 
 
 def shelter(*args, data=None):

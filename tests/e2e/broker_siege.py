@@ -19,6 +19,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "adversary")]
 import broker_attacks as attacks  # noqa: E402
 from rcar import Client, Key, Platform, launch, manifest, unb64u  # noqa: E402
+from tap import same  # noqa: E402
 import hashlib  # noqa: E402
 
 SHELTER, QUOTER, T = sys.argv[1:4]
@@ -28,10 +29,6 @@ HONEST = 100
 MEMORY_MAX = 64 << 20
 # A tree of before B and C: its command line knows no --image any. To see that the attacks succeed there.
 OLD = bool(os.environ.get("SIEGE_OLD_TREE"))
-
-
-def same(name, got, want):
-    print(f"ok {name}" if got == want else f"not ok {name}: got {got!r}, want {want!r}", flush=True)
 
 
 def holds(name, good, figures):

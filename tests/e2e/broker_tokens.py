@@ -14,18 +14,11 @@ import time
 
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__))]
 from rcar import Client, Key, Platform, b64u, launch, manifest, openssl, unb64u  # noqa: E402
+from tap import refused, same  # noqa: E402
 
 SHELTER, QUOTER, T = sys.argv[1:4]
 SECRET = b"given for a token"
 EAR, SIMPLE, ITA = "CoCo-Attestation-Service", "simple.example", "https://trust.example"
-
-
-def same(name, got, want):
-    print(f"ok {name}" if got == want else f"not ok {name}: got {got!r}, want {want!r}", flush=True)
-
-
-def refused(name, answer, status, code):
-    same(name, (answer[0], answer[1].get("type", "").removeprefix("urn:shelter:broker:") if isinstance(answer[1], dict) else answer[1]), (status, code))
 
 
 def shelter(*args, data=None):

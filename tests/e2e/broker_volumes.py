@@ -16,6 +16,7 @@ import time
 
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__))]
 from rcar import Client, Platform, launch, manifest, unb64u  # noqa: E402
+from tap import same  # noqa: E402
 
 SHELTER, QUOTER, T = sys.argv[1:4]
 MRTD = {"mrtd": "11" * 48, "rtmr1": "00" * 48, "rtmr2": "00" * 48}
@@ -23,10 +24,6 @@ PLAIN = launch(network="dhcp", memory="134217728", cpus="2")
 KEY = bytes(range(32))
 LEASE_S = 6
 VOLUME = "volumes/key/one"
-
-
-def same(name, got, want):
-    print(f"ok {name}" if got == want else f"not ok {name}: got {got!r}, want {want!r}", flush=True)
 
 
 def shelter(*args, data=None):
