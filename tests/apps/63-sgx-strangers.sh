@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Other people's SGX software under sgx-sim, where it can be fetched: Fortanix EDP's crates load their report enclave and
 # get a quote of it from AESM, which our verifier judges; the kernel's selftests where its sources are installed.
+# May take 600 s: cargo, where nothing is built yet.
 . tests/e2e/lib.sh
 [ -x build/sgx-sim ] || { skip "apps: sgx-sim is not built (make)"; exit 0; }
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Evidence and tokens before other people's code, fetched from their registries: dcap-qvl, sev and ear (Rust), go-tdx-guest
 # and go-sev-guest (Go). Ours are judged by them, the samples that they ship by us.
+# May take 600 s: compilers, where nothing is built yet.
 . tests/apps/lib.sh
 need openssl python3
 LIMIT=120
@@ -69,13 +70,30 @@ json.dump({"pck_crl_issuer_chain": text("pck_crl_issuer_chain.pem"), "root_ca_cr
            "qe_identity_issuer_chain": chain, "qe_identity": qe, "qe_identity_signature": qe_sig}, open(f"{t}/sim/collateral.json", "w"))
 PY
 
+# All builds have this many seconds together, and what they built stays for the next run.
+BUILD_END=$((SECONDS + ${INTEROP_BUILD_S:-450}))
+kept=$ROOT/build/interop
+mkdir -p "$kept"
+# built WHAT COMMAND…: in the time that is left; otherwise the test of it is skipped, and says why.
+built() {
+    local what=$1 left=$((BUILD_END - SECONDS)) rc
+    shift
+    timeout "$((left > 0 ? left : 1))" "$@" >"$T/err" 2>&1
+    rc=$?
+    [ $rc -eq 0 ] && return 0
+    if [ $rc -eq 124 ]; then
+        skip "interop: $what is not built yet; run this again (or with a larger INTEROP_BUILD_S), it goes on from here"
+    else
+        skip "interop: $what cannot be had: $(tail -n 1 "$T/err" | cut -c1-100)"
+    fi
+    return 1
+}
 # crate FOLDER PROGRAM: builds it; the program is $judge then.
 crate() {
-    local target=${CARGO_TARGET_DIR:-$T/$1/target}
     cp -r "tests/apps/interop/$1" "$T/$1"
-    judge=$target/release/$2
-    (cd "$T/$1" && OPENSSL_NO_VENDOR=1 CARGO_TARGET_DIR=$target timeout "${INTEROP_BUILD_S:-180}" cargo build -q --release) >"$T/err" 2>&1 ||
-        { skip "interop: the crates of $1 cannot be had: $(tail -n 1 "$T/err" | cut -c1-100)"; return 1; }
+    built "$1, with its crates," env OPENSSL_NO_VENDOR=1 "CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$kept/$1}" \
+        cargo build -q --release --manifest-path "$T/$1/Cargo.toml" || return 1
+    judge=${CARGO_TARGET_DIR:-$kept/$1}/release/$2
 }
 rust() {
     local samples f kind d at
@@ -123,8 +141,7 @@ ear() {
 go_() {
     local d kind tdx sev
     cp -r tests/apps/interop/go "$T/go"
-    (cd "$T/go" && timeout "${INTEROP_BUILD_S:-180}" go build -o judge .) >"$T/err" 2>&1 ||
-        { skip "interop: go-tdx-guest and go-sev-guest cannot be had: $(tail -n 1 "$T/err" | cut -c1-100)"; return; }
+    built "go, with go-tdx-guest and go-sev-guest," go build -C "$T/go" -o judge . || return 0
     judge=$T/go/judge
     d=$T/tdx4
     same "go-tdx-guest: our TDX quote with its collateral" "$("$judge" tdx "$d/quote.bin" "$d" "$d/root.pem" 2>&1)" accepted
