@@ -31,8 +31,8 @@ while read -r verb; do
         value=$(_shelter_values "$verb $o")
         # An option with a value that may be left out takes it after = only.
         [ -z "$value" ] || [ "$o" = --trace ] || args+=(1)
-        # What comes next is refused for sure, so that nothing is done; the option itself was read.
-        "$SHELTER" "${v[@]}" "${args[@]}" --no-such-option </dev/null >"$T/out" 2>"$T/err"
+        # What comes next is refused for sure, so that nothing is done; the option itself was read. But its file may be opened.
+        (cd "$T" && exec "$SHELTER" "${v[@]}" "${args[@]}" --no-such-option </dev/null >out 2>err)
         [ $? -eq 125 ] && [ "$(wc -l <"$T/err")" -eq 1 ] || unread+=" [$verb $o: $(cat "$T/err")]"
         grep -qE -- "no option $o\b|$o needs a value|takes no value" "$T/err" && unread+=" [$verb $o: $(cat "$T/err")]"
     done
