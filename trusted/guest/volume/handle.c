@@ -326,11 +326,12 @@ static long seek_file(struct server *s, const struct request *q)
     return at < 0 ? (long)at : (long)sizeof(struct fuse_lseek_out);
 }
 
+/* Without FUSE_ASYNC_DIO: after such writes the kernel leaves old pages in its cache. */
 static long start_session(struct server *s, const struct request *q)
 {
     static const uint64_t wanted = FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_DO_READDIRPLUS |
                                    FUSE_READDIRPLUS_AUTO | FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES |
-                                   FUSE_CACHE_SYMLINKS | FUSE_HANDLE_KILLPRIV_V2 | FUSE_ASYNC_DIO;
+                                   FUSE_CACHE_SYMLINKS | FUSE_HANDLE_KILLPRIV_V2;
     const struct fuse_init_in *in = (const void *)q->arg;
     if (in->major != FUSE_KERNEL_VERSION || in->minor < 31)
         return -EPROTO;
