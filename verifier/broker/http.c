@@ -182,13 +182,13 @@ static void judge_head(struct sb_request *r, const char *url, const char *method
         MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, "Content-Length");
     uint64_t size = 0;
 
-    if (!sb_limit_take(&r->server->limit, r->peer_id, sb_clock_ms())) {
-        sb_problem(r, 429, "rate", "this peer asks too often");
-        return;
-    }
     if (!is_framing_clear(r)) {
         r->close = true;
         sb_problem(r, 400, "malformed", "where the request ends can be read in two ways");
+        return;
+    }
+    if (!sb_limit_take(&r->server->limit, r->peer_id, sb_clock_ms())) {
+        sb_problem(r, 429, "rate", "this peer asks too often");
         return;
     }
     if (strlen(url) >= sizeof(r->url)) {
