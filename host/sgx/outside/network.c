@@ -44,6 +44,7 @@ static const struct outside_options *options;
 
 /* A socket a port, which holds its address until the program binds there; -1: no more. */
 static int held[OUTSIDE_PORTS_MAX];
+static bool was_published[OUTSIDE_PORTS_MAX]; /* by publish_later */
 
 /* `ip`: dotted, "": any IPv4 address; NULL: any at all. */
 static int bind_outside(int fd, int family, const char *ip, in_port_t port)
@@ -92,10 +93,15 @@ static struct publication publish_ports(void)
 static int64_t publish_later(const struct question *q, const void *data, size_t size)
 {
     const struct outside_options *o = options;
-    if (!o->publish_later || size != sizeof(*o->ports) || q->number >= o->port_count ||
-        held[q->number] >= 0)
+    struct sh_port port;
+    if (!o->publish_later || size != sizeof(port) || q->number >= o->port_count ||
+        was_published[q->number])
         return -EINVAL;
-    memcpy(&o->ports[q->number], data, size);
+    memcpy(&port, data, size);
+    port.host_address[sizeof(port.host_address) - 1] = 0;
+    was_published[q->number] = true; /* before the program runs, who may own the loader later */
+    memcpy(o->ports[q->number].host_address, port.host_address, sizeof(port.host_address));
+    o->ports[q->number].host_port = port.host_port;
     return publish_port(q->number);
 }
 
