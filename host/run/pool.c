@@ -135,7 +135,7 @@ int sh_pool_listen(int folder_fd, const char *name)
 void sh_pool_forget(int folder_fd, const char *id)
 {
     char taken[SH_INSTANCE_ID_SIZE + 1];
-    snprintf(taken, sizeof(taken), ".%s", id);
+    snprintf(taken, sizeof(taken), ".%.*s", (int)SH_INSTANCE_ID_SIZE - 1, id);
     unlinkat(folder_fd, id, 0);
     unlinkat(folder_fd, taken, 0);
 }
@@ -154,7 +154,7 @@ static int claim_one(int folder_fd, const char *id)
     struct sockaddr_un a;
     char taken[SH_INSTANCE_ID_SIZE + 1];
     uint8_t byte;
-    snprintf(taken, sizeof(taken), ".%s", id);
+    snprintf(taken, sizeof(taken), ".%.*s", (int)SH_INSTANCE_ID_SIZE - 1, id);
     if (renameat(folder_fd, id, folder_fd, taken))
         return -1;
     address_of(folder_fd, taken, &a);

@@ -347,9 +347,22 @@ static int serve_pool(struct keeper *k, struct sh_error *err)
     return r;
 }
 
-/* They see that nobody reads their words any more. */
+/* Has somebody taken one that waited, or may nobody take it any more from now on? */
+static bool is_taken(const struct keeper *k, const struct child *c)
+{
+    char half[SH_INSTANCE_ID_SIZE + 1];
+    snprintf(half, sizeof(half), ".%s", c->id);
+    return c->waits && renameat(k->folder_fd, c->id, k->folder_fd, half);
+}
+
+/* They see that nobody reads their words any more; those that were taken run on. */
 static void end_children(struct keeper *k)
 {
+    struct sh_error ignored = {0};
+    (void)read_words(k, &ignored);
+    for (size_t i = 0; i < k->options->count; i++)
+        if (k->children[i].pid && is_taken(k, &k->children[i]))
+            k->children[i].pid = 0;
     close(k->words[0]);
     close(k->words[1]);
     flock(k->folder_fd, LOCK_UN); /* they leave the folder */
