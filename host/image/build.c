@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 
 #include "host/base/split.h"
@@ -186,9 +187,34 @@ static int add_container(const char *text, struct sh_tree *tree, struct sh_confi
                     name, source);
     if (!r)
         add_record(config, name, &c);
+    if (!r && c.stop_signal)
+        config->container_stops |= 1ull << (c.stop_signal - 1);
     sh_strings_free(&words);
     sh_config_free(&c);
     return r;
+}
+
+/* An engine that is told that a signal does not arrive may never end the container. */
+static int check_stop_signals(const struct sh_config *c, struct sh_error *err)
+{
+    for (uint32_t number = 1; number <= 64; number++) {
+        if (!(c->container_stops >> (number - 1) & 1) || number == SIGTERM || number == SIGINT ||
+            number == SIGKILL || number == c->stop_signal)
+            continue;
+        if (number != SIGQUIT && number != SIGHUP && number != SIGUSR1 && number != SIGUSR2)
+            return sh_fail(err, -ENOTSUP,
+                           "a container asks to be stopped by signal %u, which does not reach a "
+                           "container in its pod's machine; use an image that stops by TERM or "
+                           "QUIT",
+                           number);
+        if (!(c->policy & SH_POLICY_SIGNAL))
+            return sh_fail(
+                err, -EPERM,
+                "a container is stopped by signal %u, which the host may not send: build "
+                "with --stop-signal %u or --allow signal",
+                number, number);
+    }
+    return 0;
 }
 
 /* --- settings --- */
@@ -386,6 +412,8 @@ static int build_image(const struct sh_build *b, struct sh_work *work, const cha
         r = merge_config(&config, &b->config, err);
     if (config.container_count) /* the host starts them, and chooses nothing else */
         config.policy |= SH_POLICY_LOCK;
+    if (!r)
+        r = check_stop_signals(&config, err);
     if (!r)
         r = check_secrets(&config, err);
     for (size_t i = 0; !r && i < config.host_mount_count; i++)

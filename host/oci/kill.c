@@ -14,10 +14,33 @@
 #include "host/oci/container.h"
 #include "host/oci/hooks.h"
 #include "host/oci/pod.h"
+#include "host/run/allowed.h"
 #include "host/run/attached.h"
 #include "host/run/control.h"
 
 #define END_MS 10000
+
+/* To a container in its pod's machine. Its process cannot tell who sends that it may not pass on. */
+static int check_pod_signal(const char *machine, int number, struct sh_error *err)
+{
+    struct sh_store store;
+    struct sh_instance instance;
+    if (!sh_attached_passes(number))
+        return sh_fail(err, -ENOTSUP,
+                       "signal %d does not reach a container in its pod's machine: HUP, INT, QUIT, "
+                       "TERM, USR1, USR2 and KILL do",
+                       number);
+    int r = sh_store_open(&store, err);
+    if (r)
+        return r;
+    r = sh_instance_open_id(&store, machine, &instance, err);
+    if (!r) {
+        r = sh_signal_need(&instance.config, (uint32_t)number, err);
+        sh_instance_close(&instance);
+    }
+    sh_store_close(&store);
+    return r;
+}
 
 /* Through the supervisor, so that the workload gets it; a pod's sandbox is its process. A KILL that
  * nobody takes ends the process itself, and the TEE with it. */
@@ -26,14 +49,12 @@ static int signal_workload(const struct oci_container *c, pid_t pid, int number,
 {
     struct sh_store store;
     struct sh_instance instance;
-    const char *own = oci_text(c->state, "instance");
+    const char *own = oci_text(c->state, "instance"), *pod = oci_text(c->state, "machine");
     cleanup_free char *machine = own && !*own ? oci_pod_instance(c) : NULL;
     const char *id = machine ? machine : own;
-    if (number != SIGKILL && oci_text(c->state, "machine") && !sh_attached_passes(number))
-        return sh_fail(err, -ENOTSUP,
-                       "signal %d does not reach a container in its pod's machine: HUP, INT, QUIT, "
-                       "TERM, USR1, USR2 and KILL do",
-                       number);
+    int wrong = number != SIGKILL && pod ? check_pod_signal(pod, number, err) : 0;
+    if (wrong)
+        return wrong;
     if (number == SIGKILL || (id && !*id))
         return kill(pid, number) ? sh_fail_errno(err, -errno, "cannot kill %d", pid) : 0;
     int r = sh_store_open(&store, err);

@@ -295,7 +295,7 @@ cJSON *oci_pod_accept(int listen_fd, int *fd)
     return sv_json_read_text(text, NULL, 0);
 }
 
-void oci_pod_answer(int fd, const struct oci_container *sandbox, int code, const char *text)
+int oci_pod_answer(int fd, const struct oci_container *sandbox, int code, const char *text)
 {
     struct sh_error err = {0};
     struct answer answer = {.code = code};
@@ -305,6 +305,7 @@ void oci_pod_answer(int fd, const struct oci_container *sandbox, int code, const
     snprintf(answer.text, sizeof(answer.text), "%s", err.text[0] ? err.text : text);
     (void)send(fd, &answer, sizeof(answer), MSG_NOSIGNAL);
     close(fd);
+    return code;
 }
 
 char *oci_pod_instance(const struct oci_container *sandbox)

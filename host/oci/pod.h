@@ -35,8 +35,9 @@ int oci_pod_machine(const struct oci_runtime *rt, const struct oci_pod *pod,
 int oci_pod_listen(const struct oci_container *sandbox, struct sh_error *err);
 /* who asks there, as JSON with image, tee, broker, resolver, memory, cpus; NULL: nobody who may; */
 cJSON *oci_pod_accept(int listen_fd, int *fd);
-/* the answer to it: an instance's id, or the sentence. */
-void oci_pod_answer(int fd, const struct oci_container *sandbox, int code, const char *text);
+/* the answer to it: an instance's id, or the sentence. Returns the code that was told, which is
+ * another where the id cannot be written down for those that come later. */
+int oci_pod_answer(int fd, const struct oci_container *sandbox, int code, const char *text);
 
 /* The id of a sandbox's machine, which is the caller's; NULL: it has none. */
 char *oci_pod_instance(const struct oci_container *sandbox);

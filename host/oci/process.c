@@ -352,12 +352,12 @@ static void take_machine(const struct oci_start *s, int listen_fd)
     cJSON *ask = oci_pod_accept(listen_fd, &fd);
     if (fd < 0)
         return;
-    for (int number = 1; number < NSIG; number++)
-        signal(number, SIG_DFL);
+    signal(SIGCHLD, SIG_DFL); /* it has children now; nothing else may end the pod's sandbox */
     int r = prepare_machine(s, ask, &store, &p, &err);
-    cJSON_Delete(ask);
-    oci_pod_answer(fd, s->container, r, r ? err.text : p.instance.config.id);
+    r = oci_pod_answer(fd, s->container, r, r ? err.text : p.instance.config.id);
     if (!r) {
+        for (int number = 1; number < NSIG; number++)
+            signal(number, SIG_DFL);
         close(listen_fd);
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
@@ -365,6 +365,9 @@ static void take_machine(const struct oci_start *s, int listen_fd)
     }
     if (p.store)
         sh_prepared_free(&p);
+    if (store.path)
+        sh_store_close(&store);
+    cJSON_Delete(ask); /* which the preparation points into */
     ignore_signals();
 }
 

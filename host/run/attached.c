@@ -151,7 +151,7 @@ static void forward_signal(struct pump *p, int number)
         }
     }
     struct sh_error ignored = {0};
-    if (number == SIGHUP && sh_signal_need(p->a->config, SIGHUP, &ignored)) {
+    if (number == SIGHUP && p->a->person && sh_signal_need(p->a->config, SIGHUP, &ignored)) {
         /* Our terminal is gone, and the workload may not be told so: it runs on without us. */
         *p->status = 128 + SIGHUP;
         p->detached = true;

@@ -299,6 +299,10 @@ layout=$(cat "$T/out")
 same "its configuration" "$("$SHELTER" inspect --json oci 2>/dev/null | json '[d["entrypoint"], d["command"], d["env"], d["workdir"], d["user"], d["ports"], d["stop_signal"]]')" \
     '[["/bin/tool", "--flag"], ["a b", "c"], ["PATH=/bin", "X=1=2", "EMPTY="], "/etc", "1000:1001", ["80/tcp", "53/udp"], 3]'
 images=$((images + 1))
+status "a container that QUIT stops" 125 "$SHELTER" build -t stops --container "a=oci:$T/oci"
+one_line "... is refused with what to do" "build with --stop-signal 3 or --allow signal"
+check "... and built so" "$SHELTER" build -t stops --container "a=oci:$T/oci" --stop-signal QUIT
+check "... is not kept" "$SHELTER" rmi stops
 for kind in oci-archive docker-archive; do
     oci $kind
     status "$kind" 0 "$SHELTER" build "$kind:$T/oci"

@@ -77,6 +77,11 @@ for verb in pause "update --resources $T/in"; do
     one_line "... is refused with the reason" "machine that its pod shares"
 done
 status "a signal that does not reach it" 1 "${RT[@]}" kill "$N-web" 34
+for s in HUP USR1; do
+    status "a signal that the image does not allow: $s" 1 "${RT[@]}" kill "$N-web" $s
+    one_line "... is refused with the reason" "build it with --allow signal"
+done
+check "... and the container runs on" is "$N-web" running
 status "delete of a stopped one" 0 "${RT[@]}" delete "$N-app"
 check "kill" "${RT[@]}" kill "$N-web" TERM
 check "... took it" said web term

@@ -48,6 +48,7 @@ struct sh_config {
     size_t data_count;
     struct sh_buffer *containers; /* records of the manifest */
     size_t container_count;
+    uint64_t container_stops; /* signals that ask them to end: bit n is signal n + 1 */
     struct sh_config_host_mount *host_mounts;
     size_t host_mount_count;
     struct sh_config_port *ports;
