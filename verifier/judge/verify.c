@@ -102,7 +102,9 @@ static void judge_snp(struct job *job)
                  job->v);
     sv_policy_snp(&job->policy, &snp, job->v);
     judge_hcl(job);
-    if (job->ev.svsm.manifest.data)
+    if (job->ev.svsm.manifest.data && job->ev.hcl_runtime.data) // whose report data are no SVSM's
+        sv_refuse(job->v, SHELTER_R_SVSM_MANIFEST, "Azure's paravisor has none");
+    else if (job->ev.svsm.manifest.data)
         sv_svsm_judge(&job->ev.svsm, sh_le32(snp.report + SV_SNP_VMPL), job->ev.tpm, job->v);
 }
 
