@@ -130,7 +130,9 @@ static void answer_known(const char *dir, unsigned number, const struct parts *p
         number == GET_QUOTE_EX ? add_quote(dir, p, out) : add_choice(&p->key_id, out);
         return;
     }
-    sh_pb_put_number(out, 1, AESM_SUCCESS);
+    uint64_t size = number == GET_QUOTE_SIZE_EX ? quote_size(dir) : 0;
+    bool fails = number == GET_QUOTE_SIZE_EX && !size;
+    sh_pb_put_number(out, 1, fails ? AESM_UNEXPECTED_ERROR : AESM_SUCCESS);
     switch (number) {
     case GET_LAUNCH_TOKEN: /* none is needed where the kernel writes the launch key */
         sh_pb_put_bytes(out, 2, zero, LAUNCH_TOKEN_SIZE);
@@ -143,7 +145,8 @@ static void answer_known(const char *dir, unsigned number, const struct parts *p
             sh_pb_put_bytes(out, 4, target.mrenclave, PUBLIC_KEY_ID_SIZE);
         break;
     case GET_QUOTE_SIZE_EX:
-        sh_pb_put_number(out, 2, quote_size(dir));
+        if (!fails)
+            sh_pb_put_number(out, 2, size);
         break;
     case KEY_IDS:
         sh_aesm_key_id(id);

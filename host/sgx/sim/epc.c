@@ -84,12 +84,17 @@ bool sim_epc_reach(struct sgxsim *dev, uint64_t offset)
     void *epc = mmap(NULL, view_size(dev, i), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
                      dev->fd, (off_t)(i << SIM_CHUNK_SHIFT));
     struct sim_page *pages = map_sparse(CHUNK_PAGES * sizeof(*pages));
-    c->poked = map_sparse(CHUNK_PAGES / 8);
-    if (epc == MAP_FAILED || pages == NULL || c->poked == NULL) {
+    void *poked = map_sparse(CHUNK_PAGES / 8);
+    if (epc == MAP_FAILED || pages == NULL || poked == NULL) {
         if (epc != MAP_FAILED)
             munmap(epc, view_size(dev, i));
+        if (pages != NULL)
+            munmap(pages, CHUNK_PAGES * sizeof(*pages));
+        if (poked != NULL)
+            munmap(poked, CHUNK_PAGES / 8);
         return false;
     }
+    c->poked = poked;
     __atomic_store_n(&c->epc, epc, __ATOMIC_RELEASE);
     __atomic_store_n(&c->pages, pages, __ATOMIC_RELEASE);
     dev->used[i / 64] |= 1ull << (i % 64);
