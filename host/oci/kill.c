@@ -20,7 +20,8 @@
 
 #define END_MS 10000
 
-/* To a container in its pod's machine. Its process cannot tell who sends that it may not pass on. */
+/* To a container in its pod's machine. Its process cannot tell who sends that it may not pass on.
+ */
 static int check_pod_signal(const char *machine, int number, struct sh_error *err)
 {
     struct sh_store store;
