@@ -79,12 +79,23 @@ static long slave_read(struct file *f, struct io *io, uint64_t offset)
         return MIN(r, 0);
     while (io->left && t->input_count && !end) {
         uint32_t n = tty_take_input(t, buf, (uint32_t)MIN(io->left, PIECE), &end);
+        if (!n && !end) /* whole lines ran out */
+            break;
         if (io_put(io, buf, n))
             return -EFAULT;
         done += n;
     }
     wait_wake_events(&t->master_wait, POLLOUT);
     return done;
+}
+
+/* There is output. */
+static void show_output(struct tty *t)
+{
+    if (t->drain)
+        t->drain(t);
+    else
+        wait_wake_events(&t->master_wait, POLLIN | POLLRDNORM);
 }
 
 /* Until something can be written. */
@@ -120,10 +131,7 @@ static long slave_write(struct file *f, struct io *io, uint64_t offset)
         for (uint32_t i = 0; i < n; i++)
             tty_output(t, buf[i]);
         done += n;
-        if (t->drain)
-            t->drain(t);
-        else
-            wait_wake_events(&t->master_wait, POLLIN | POLLRDNORM);
+        show_output(t);
     }
     return done;
 }
@@ -300,7 +308,10 @@ static long set_modes(struct tty *t, uint64_t request, uint64_t from)
         return -EFAULT;
     if (request == TCSETSF || request == TCSETAF || request == TCSETSF2)
         tty_flush(t, true, false);
+    uint32_t before = t->output_count;
     tty_set_modes(t, &n.modes, n.speeds);
+    if (t->output_count != before) /* echo that was stopped */
+        show_output(t);
     return 0;
 }
 

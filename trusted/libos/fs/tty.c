@@ -424,17 +424,21 @@ bool tty_takes_input(const struct tty *t)
            (is_set(t, ICANON) && !t->input_lines); /* a line that is too long loses bytes */
 }
 
-static void push_input(struct tty *t, uint16_t item)
+/* False: there is no room for it. */
+static bool push_input(struct tty *t, uint16_t item)
 {
     if ((uint8_t)item == 255 && (t->modes.iflag & PARMRK) && t->input_count < TTY_INPUT)
         t->input[(t->input_at + t->input_count++) % TTY_INPUT] = 255;
-    if (t->input_count < TTY_INPUT)
-        t->input[(t->input_at + t->input_count++) % TTY_INPUT] = item;
+    if (t->input_count == TTY_INPUT)
+        return false;
+    t->input[(t->input_at + t->input_count++) % TTY_INPUT] = item;
+    return true;
 }
 
 static void end_line(struct tty *t, uint8_t last)
 {
-    push_input(t, last | TTY_ENDS);
+    if (!push_input(t, last | TTY_ENDS)) /* what is there ends */
+        t->input[(t->input_at + TTY_INPUT - 1) % TTY_INPUT] |= TTY_ENDS;
     t->input_lines = t->input_count;
     wait_wake_events(&t->slave_wait, POLLIN | POLLRDNORM);
 }
@@ -686,4 +690,5 @@ void tty_set_modes(struct tty *t, const struct tty_modes *m, const uint32_t spee
         tty_show_echo(t);
     }
     wait_wake_all(&t->slave_wait);
+    wait_wake_events(&t->master_wait, POLLOUT); /* PARMRK and ICANON say how much has room */
 }

@@ -6,7 +6,8 @@
 //                                      '-- the host's streams, where the settings say terminal
 //
 // All of a terminal is kept here (modes, editing, echo, window size, who is in the foreground); of
-// the host it gets and gives bytes only. Nothing of it is used with the big lock shared.
+// the host it gets and gives bytes only. With the big lock shared it is only read: slave_poll and
+// master_poll.
 #ifndef LIBOS_TTY_H
 #define LIBOS_TTY_H
 
