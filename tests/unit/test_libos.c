@@ -946,6 +946,26 @@ static void test_clock_goes_forward(void **state)
     memset(unit_host.clock, 0, sizeof(unit_host.clock));
 }
 
+static uint64_t processor_seconds(void)
+{
+    uint64_t s = 0;
+    assert_int_equal(call(__NR_clock_gettime, 2, scratch), 0); /* CLOCK_PROCESS_CPUTIME_ID */
+    user_read(&s, scratch, sizeof(s));
+    return s;
+}
+
+/* What threads that ended used may be less than what was told of them. */
+static void test_processor_time_goes_forward(void **state)
+{
+    const uint64_t much = 1000 * 1000000000ull;
+    current()->usage.all += much;
+    assert_true(processor_seconds() >= 1000);
+    current()->usage.all -= much;
+    assert_true(processor_seconds() >= 1000);
+    current()->usage_most = 0;
+    assert_true(processor_seconds() < 1000);
+}
+
 #define HZ 2000000000ull /* two counts a nanosecond */
 
 static uint64_t tsc_at(uint64_t now)
@@ -1640,6 +1660,7 @@ int main(void)
         cmocka_unit_test(test_border_of_places),
         cmocka_unit_test(test_signal_frame),
         cmocka_unit_test(test_clock_goes_forward),
+        cmocka_unit_test(test_processor_time_goes_forward),
         cmocka_unit_test(test_tsc),
         cmocka_unit_test(test_tsc_lies),
         cmocka_unit_test(test_lies),

@@ -278,6 +278,7 @@ struct process {
     struct wait_queue resume; /* of stopped threads */
     struct thread *vfork_waiter, *exec_thread;
     struct usage usage, children_usage; /* of threads that ended; of children waited for */
+    uint64_t usage_most;                /* the most that usage_all said */
     uint64_t moves[2], moved[2];        /* of threads that ended */
     bool execed, subreaper;
     int32_t oom_score_adj; /* mm/oom.c */

@@ -162,6 +162,7 @@ static struct process *new_process(const struct clone_request *q)
     p->subreaper = p->execed = p->stopped = p->continued = p->exiting = false;
     p->death_signal = 0;
     p->usage = p->children_usage = (struct usage){0};
+    p->usage_most = 0;
     memset(p->moves, 0, sizeof(p->moves));
     memset(p->moved, 0, sizeof(p->moved));
     p->start_time = clock_now();

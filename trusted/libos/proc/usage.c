@@ -51,11 +51,16 @@ struct usage usage_of(const struct process *p)
     return u;
 }
 
-uint64_t usage_all(const struct process *p)
+/* It never goes back, although a brief thread that ended has less in the sum than the host said
+ * of it. */
+uint64_t usage_all(struct process *p)
 {
-    uint64_t all = p->usage.all;
+    uint64_t all = p->usage.all, most = __atomic_load_n(&p->usage_most, __ATOMIC_RELAXED);
     list_for(it, &p->threads) all += port_thread_clock(container_of(it, struct thread, node));
-    return all;
+    while (all > most && !__atomic_compare_exchange_n(&p->usage_most, &most, all, false,
+                                                      __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
+    return MAX(all, most);
 }
 
 void usage_add(struct usage *to, struct usage u)

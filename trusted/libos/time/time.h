@@ -66,7 +66,7 @@ void timers_free(struct process *p); /* all end with the process */
 void usage_start(struct thread *t); /* a new thread */
 struct usage usage_of(const struct process *p);
 struct usage usage_of_thread(struct thread *t);
-uint64_t usage_all(const struct process *p); /* the sum */
+uint64_t usage_all(struct process *p); /* the sum; never less than before */
 void usage_add(struct usage *to, struct usage u);
 void usage_fill(struct usage u, uint64_t to[4]); /* ru_utime, ru_stime */
 
