@@ -202,6 +202,13 @@ def main():
     # --- wrong ---
     fails("another key in the certificate", "does not have the public key", broker(identity=other), key=mine.spki)
     fails("no TLS where TLS is asked for", "no TLS with|cut the connection|did not finish the TLS handshake", broker("no-tls"))
+    b = broker("no-hello")
+    fails("a handshake out of order", "no TLS with", b)
+    for _ in range(100):
+        if b.alert:
+            break
+        time.sleep(0.05)
+    ok(b.alert[:1] == b"\x15" and b.alert[5:6] == b"\2", "the broker hears why: a fatal alert", b.alert)
     fails("no http where a key is pinned", "http:// cannot show one", broker(tls=False))
     fails("no secrets without a pinned key", "not its broker's key", broker(), key=None)
     a = Agent(None, ["one=kbs:///repo/key/one"], mine.spki)

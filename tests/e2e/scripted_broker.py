@@ -168,6 +168,7 @@ class Broker:
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=16)
         self.port = self.listener.getsockname()[1]
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        self.alert = b""  # that the client sent ("no-hello")
         self.closed = False
         self.accepting = threading.Thread(target=self._accept, daemon=True)
         self.accepting.start()
@@ -203,6 +204,11 @@ class Broker:
     def _serve(self, s):
         try:
             if self._now("cut-tcp"):
+                return
+            if self.how == "no-hello":
+                s.recv(65536)
+                s.sendall(bytes.fromhex("16030300040e000000"))  # ServerHelloDone, which comes later
+                self.alert = s.recv(7, socket.MSG_WAITALL)
                 return
             if self.tls and self.how != "no-tls":
                 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

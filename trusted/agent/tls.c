@@ -128,10 +128,12 @@ int agent_tls_open(struct agent_client *c, struct agent_error *e)
                           c->io_error == -ETIMEDOUT ? " did not finish the TLS handshake in time"
                                                     : " cut the connection in the TLS handshake",
                           NULL);
-    if (rc)
+    if (rc) {
+        send_held(c); /* the alert that says why */
         return agent_fail(e, -EPROTO, "no TLS with the key broker at ", name, ": error -",
                           agent_number(code, (uint64_t)-rc), " of mbedTLS; is it an https address?",
                           NULL);
+    }
     if (c->pin.size && !is_pinned(c))
         return agent_fail(e, -EPERM, "the key broker at ", name,
                           " does not have the public key that the image was built with"
