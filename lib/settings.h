@@ -139,7 +139,8 @@ size_t sh_settings_size(const struct sh_manifest *m, size_t launch_size);
 /* Works out the settings. `m` was parsed by sh_manifest_parse, and its bytes must outlive `s`
  * (broker_key, data[].root and containers point there); `launch` is checked here and not needed
  * afterwards. `arena` is aligned to 8 bytes and belongs to `s`. 0, or -errno with *why, one line
- * for the user: -ENOENT   there is no launch config (launch NULL): nothing starts without one
+ * for the user:
+ *   -ENOENT   there is no launch config (launch NULL): nothing starts without one
  *   -EBADMSG  it is not canonical, or a value of it (or of the manifest) is malformed
  *   -EPERM    it asks for what the image does not allow, or the image's own policy is unsafe
  *   -E2BIG    more strings than SH_SETTINGS_ARGS_MAX or SH_SETTINGS_STRINGS_MAX

@@ -83,12 +83,12 @@ static bool may_look(const struct inode *i, const struct text *t)
     return (e && !e->private) || !(i->ino >> 24 & 0x7fffff) || process_may_inspect(t->process);
 }
 
-/* The descriptor that the node stands for, or NULL. */
 static int number_of(const struct inode *i)
 {
     return (int)(place_of(i) & (INO_FD - 1));
 }
 
+/* The descriptor that the node stands for, or NULL. */
 static struct file *fd_of(const struct inode *i, const struct text *t)
 {
     return t->process->files ? fd_file_of(t->process->files, number_of(i)) : NULL;

@@ -315,7 +315,7 @@ static long get_other(struct sock *s, int level, int name, uint8_t out[INFO_SIZE
 long sys_getsockopt(int fd, int level, int name, uint64_t to, uint64_t size_at)
 {
     int r;
-    uint32_t size;
+    uint32_t size = 0;
     uint8_t out[INFO_SIZE] = {0};
     struct file *f;
     struct sock *s = sock_of(fd, &r, &f);
