@@ -507,6 +507,114 @@ static void test_many(void **unused)
     call(__NR_close, e);
 }
 
+/* ---- while a thread sleeps ---- */
+
+extern __thread struct thread *unit_self;
+static struct thread *others[2]; /* threads of the program, which all run on ours */
+static long watched[2];          /* what they use: an epoll, a file */
+static long told_first;
+
+static long as_other(int n, long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    struct thread *own = unit_self;
+    unit_self = others[n];
+    long r = call(nr, a, b, c, d);
+    unit_self = own;
+    return r;
+}
+
+static void change_others(bool come)
+{
+    struct thread *own = unit_self;
+    for (int i = 0; i < 2; i++) {
+        if (come) {
+            others[i] = unit_thread(300 + i);
+            continue;
+        }
+        list_remove(&others[i]->node);
+        current()->thread_count--;
+    }
+    unit_self = own;
+}
+
+static long control(int operation, uint32_t events)
+{
+    struct epoll_event ev = {.events = events, .data.u64 = 7};
+    memcpy((void *)(scratch + 2048), &ev, sizeof(ev));
+    return as_other(0, __NR_epoll_ctl, (uint64_t)watched[0], (uint64_t)operation,
+                    (uint64_t)watched[1], scratch + 2048);
+}
+
+static void change_meanwhile(void)
+{
+    assert_int_equal(control(EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT), 0);
+}
+
+static void add_meanwhile(void)
+{
+    assert_int_equal(control(EPOLL_CTL_ADD, EPOLLIN), 0);
+    unit_host.found[0] = (struct port_event){.handle = 80, .ready = POLLIN, .tag = tag_of(80)};
+    unit_host.found_count = 1;
+    unit_host.set++; /* the next epoll's */
+}
+
+static void sleep_meanwhile(void)
+{
+    unit_host.on_sleep = add_meanwhile;
+    told_first = as_other(1, __NR_epoll_wait, (uint64_t)watched[0], scratch + 256, 8, 3000);
+}
+
+/* What one thread tells the host of a file comes after what another, who sleeps now, did. */
+static void test_change_meanwhile(void **unused)
+{
+    unit_host.quiet = true;
+    unit_host.set = 90;
+    change_others(true);
+    long s = watched[1] = connected(80), e = watched[0] = call(__NR_epoll_create1, 0);
+    assert_int_equal(watch(e, s, EPOLLIN), 0);
+    unit_host.on_sleep = change_meanwhile;
+    assert_int_equal(told(e, nothing), 0);
+    assert_null(unit_host.on_sleep);
+    assert_int_equal(unit_host.changes[(unit_host.change_count - 1) % 64].handle, 80);
+    assert_true(unit_host.changes[(unit_host.change_count - 1) % 64].events & POLLOUT);
+    call(__NR_close, e);
+    call(__NR_close, s);
+    change_others(false);
+}
+
+/* Threads that sleep at an epoll, or around it, hear of the first file of the host's in it. */
+static void test_set_meanwhile(void **unused)
+{
+    unit_host.quiet = true;
+    unit_host.set = 90;
+    change_others(true);
+    long s = watched[1] = connected(80), e = watched[0] = call(__NR_epoll_create1, 0);
+    long f = call(__NR_eventfd2, 0, 0);
+    assert_int_equal(watch(e, f, EPOLLIN), 0);
+    unit_host.on_sleep = sleep_meanwhile;
+    assert_int_equal(call(__NR_epoll_wait, e, scratch + 64, 8, 3000), 1);
+    assert_int_equal(told_first, 1);
+    call(__NR_close, e);
+    long around = call(__NR_epoll_create1, 0);
+    e = watched[0] = call(__NR_epoll_create1, 0);
+    assert_int_equal(watch(around, e, EPOLLIN), 0);
+    unit_host.quiet = false;
+    unit_host.on_sleep = add_meanwhile;
+    assert_int_equal(call(__NR_epoll_wait, around, scratch + 64, 8, 3000), 1);
+    call(__NR_close, around);
+    /* Likewise when it has some already, and is new there. */
+    around = watched[0] = call(__NR_epoll_create1, 0);
+    watched[1] = e;
+    assert_int_equal(receive(s, 100, -EAGAIN), -EAGAIN);
+    unit_host.on_sleep = add_meanwhile;
+    assert_int_equal(call(__NR_epoll_wait, around, scratch + 64, 8, 3000), 1);
+    call(__NR_close, around);
+    call(__NR_close, e);
+    call(__NR_close, f);
+    call(__NR_close, s);
+    change_others(false);
+}
+
 static int setup(void **unused)
 {
     if (start_empty())
@@ -529,6 +637,8 @@ int main(void)
         cmocka_unit_test(test_made_up_events),
         cmocka_unit_test(test_no_time),
         cmocka_unit_test(test_many),
+        cmocka_unit_test(test_change_meanwhile),
+        cmocka_unit_test(test_set_meanwhile),
     };
     return cmocka_run_group_tests_name("libos_net", tests, setup, NULL);
 }

@@ -52,6 +52,7 @@ struct entry {
 };
 
 static const struct file_ops epoll_ops;
+static bool on_wake(struct waiter *w, uint32_t events);
 
 /* ---- interest -----------------------------------------------------------------------------------
  */
@@ -66,6 +67,21 @@ static bool has_outside(const struct epoll *e)
     return e->set.handle >= 0 || !list_empty(&e->changes);
 }
 
+/* Alone. There is more to ask the host about from now on: each thread that sleeps at e, or at an
+ * epoll around it, looks again. One of them would not do: it may leave while the others sleep on.
+ */
+static void wake_sleepers(struct epoll *e)
+{
+    list_for(it, &e->wait.waiters)
+    {
+        struct waiter *w = container_of(it, struct waiter, node);
+        if (w->woken == on_wake)
+            wake_sleepers(container_of(w, struct entry, waiter)->epoll);
+        else if (w->thread && w->thread != self())
+            wait_wake_thread(w->thread);
+    }
+}
+
 /* Makes the set when the first handle needs it. */
 static int have_set(struct epoll *e)
 {
@@ -74,7 +90,10 @@ static int have_set(struct epoll *e)
     if (e->set.handle >= 0) /* or another thread made it meanwhile */
         return 0;
     long h = claim_handle(port_set());
-    return h < 0 ? (int)h : outside_add(&e->set, (int32_t)h, &e->wait);
+    int r = h < 0 ? (int)h : outside_add(&e->set, (int32_t)h, &e->wait);
+    if (!r)
+        wake_sleepers(e);
+    return r;
 }
 
 /* What the host must hear, as far as there is room. */
@@ -92,15 +111,19 @@ static uint32_t take_changes(struct epoll *e, struct port_event *to, uint32_t ro
     return count;
 }
 
-/* Tells it now. With e->lock, and the set if there is something to tell; or alone. */
-static int flush_changes(struct epoll *e)
+/* Tells it now; `look`: and hears what is ready of it, as far as there is room. With e->lock, and
+ * the set if there is something to tell; or alone. */
+static int flush_changes(struct epoll *e, bool look)
 {
-    struct port_event items[32];
+    struct port_event items[64];
     int r = list_empty(&e->changes) && !e->drop_count ? 0 : have_set(e);
     while (!r && (e->drop_count || !list_empty(&e->changes))) {
         struct port_wait w = {.set = e->set.handle, .items = items};
-        w.changes = take_changes(e, items, ARRAY_COUNT(items));
+        w.changes = take_changes(e, items, ARRAY_COUNT(items) / 2);
+        w.room = look ? ARRAY_COUNT(items) - w.changes : 0;
         r = claim_status(port_wait(self(), &w, 0));
+        if (!r)
+            outside_apply(&w);
     }
     return r;
 }
@@ -125,7 +148,7 @@ void epoll_opened(struct file *f)
     {
         struct entry *n = container_of(it, struct entry, watcher.node);
         if (note_change(n))
-            flush_changes(n->epoll);
+            flush_changes(n->epoll, false);
     }
 }
 
@@ -135,7 +158,7 @@ static void drop_entry(struct entry *n)
     if (!is_open(n) || e->set.handle < 0)
         return;
     if (e->drop_count == DROPS_MAX)
-        flush_changes(e);
+        flush_changes(e, false);
     if (e->drop_count < DROPS_MAX)
         e->drops[e->drop_count++] = (struct port_event){.handle = n->file->outside->handle};
 }
@@ -397,7 +420,7 @@ void epoll_questions(struct file *f, struct questions *q)
     struct epoll *e = f->ops == &epoll_ops ? f->data : NULL;
     if (!e)
         return;
-    flush_changes(e);
+    flush_changes(e, false);
     look_ready(e, q);
     if (e->set.handle >= 0)
         poll_ask(q, outside_ask(&e->set, POLLIN));
@@ -513,8 +536,10 @@ static int add_entry(struct epoll *e, struct file *f, int fd, const struct epoll
     if (f->wait && f->ops != &epoll_ops)
         f->unwatch = leave_epolls;
     unlock_watchers(f);
-    if (f->ops == &epoll_ops)
+    if (f->ops == &epoll_ops) {
         list_append(&e->nested, &n->nested);
+        wake_sleepers(e);
+    }
     return look_at_entry(n);
 }
 
@@ -559,7 +584,7 @@ static int tell_now(struct epoll *e, struct file *f, int fd, bool added)
     if (e->set.handle < 0)
         call_alone();
     lock_take(&e->lock, RANK_EPOLL);
-    int r = flush_changes(e);
+    int r = flush_changes(e, false);
     struct entry *n = r && added ? find_entry(e, f, fd) : NULL;
     if (n)
         entry_free(n);
@@ -654,8 +679,10 @@ static int ask_and_sleep(struct epoll *e, struct port_event *items, struct quest
     struct port_wait w = {
         .set = e->set.handle, .asks = MIN(q->needed, q->room), .room = FOUND_ROOM};
     lock_take(&e->lock, RANK_EPOLL);
-    uint32_t n = take_changes(e, items, CHANGES_ROOM);
-    r = list_empty(&e->changes) ? 0 : flush_changes(e);
+    /* What travels with the wait arrives when e->lock is given up: after what another may tell. */
+    bool others = !fd_alone() || __atomic_load_n(&e->file->refs, __ATOMIC_RELAXED) > 2;
+    uint32_t n = others ? 0 : take_changes(e, items, CHANGES_ROOM);
+    r = flush_changes(e, true);
     lock_give(&e->lock);
     if (r)
         return r;
@@ -679,6 +706,8 @@ static long look_and_sleep(struct epoll *e, struct port_event *items, uint64_t t
             r = ask_and_sleep(e, items, &q, ready ? 0 : deadline);
         else if (!ready)
             r = wait_sleep(deadline);
+        if (!list_empty(&e->nested)) /* since the sleep began */
+            call_alone();
         long n = report_events(e, to, max);
         if (n || r)
             return n || r == -ETIMEDOUT ? n : r;

@@ -106,9 +106,14 @@ struct file *fd_any(int fd)
     return fd_file_of(own_table(), fd);
 }
 
+bool fd_alone(void)
+{
+    return current()->thread_count == 1 && own_table()->refs == 1;
+}
+
 bool fd_hold(struct file *f)
 {
-    if (current()->thread_count == 1 && own_table()->refs == 1)
+    if (fd_alone())
         return false;
     file_get(f);
     return true;

@@ -423,6 +423,8 @@ void async_tell(void); /* those that woke since: at the end of a call, and befor
 /* Not counted; valid while the lock is held without waiting, and without touching the program's
  * memory where it is shared. */
 struct file *fd_file(int fd);
+/* Nobody else uses the calling process's table. */
+bool fd_alone(void);
 /* Keeps f, of the calling process's table, while it is used: counts it, unless nobody else could
  * close it. */
 bool fd_hold(struct file *f);

@@ -272,6 +272,11 @@ static void find_ready(struct port_wait *w)
 int port_wait(struct thread *t, struct port_wait *w, uint64_t deadline)
 {
     struct unit_parker *p = t->port;
+    void (*meanwhile)(void) = t->sleeping ? unit_host.on_sleep : NULL;
+    if (meanwhile) {
+        unit_host.on_sleep = NULL;
+        meanwhile();
+    }
     decide_result(0);
     if (w) {
         unit_host.calls++;

@@ -46,6 +46,7 @@ struct unit_host {
     uint32_t found_count;
     struct port_event changes[64]; /* the last that were made; counted */
     uint32_t change_count;
+    void (*on_sleep)(void); /* called once, when a thread sleeps and before its changes are made */
 };
 extern struct unit_host unit_host;
 
