@@ -491,6 +491,31 @@ def containers():
         same("containers: with it goes what was beside it", struct.unpack("<II", vm.wait_frame(h.EXIT, 11)), (137, 9))
         vm.send(h.SIGNAL, struct.pack("<I", 15))
         same("containers: the machine ends when it is told to", vm.end(30), (0, 0))
+    with IMAGE.vm(dict(fields, command=["sh", "-c", "touch /x; echo whole $?; df -m / | tail -n 1; cat"]), dict(stdin="1", readonly="1")) as vm:
+        vm.wait_output(b"/\n")
+        has("containers: beside a command", vm.output(), r"whole 1\n\S+ +(3[5-9]|4[0-3]) .*/$")
+        vm.exec(1, ["web"], kind=CONTAINER)
+        vm.wait_output(b"up", 1)
+        has("containers: read-only", vm.output(1, h.ERR), "/new: Read-only file system")
+        vm.exec(2, ["web", "sh", "-c", "touch /x; cat /data/kept; df -m / | tail -n 1"], kind=INSIDE)
+        same("containers: exec in a read-only one", struct.unpack("<II", vm.wait_frame(h.EXIT, 2)), (0, 0))
+        has("containers: ... nor there", vm.output(2, h.ERR), "/x: Read-only file system")
+        has("containers: all files of roots take at most half of the memory", vm.output(2), r"^x\n\S+ +(3[5-9]|4[0-3]) ")
+        # While a long PATH keeps our starter busy, with a container's rights already, its file is taken hold of. (Beside
+        # a pause, which runs as long as the machine, the same file is busy.)
+        vm.exec(12, ["web", "sh", "-c", "other() { [ -e $1 ] && ! [ $1 -ef /proc/self/exe ]; }; "
+                     "until other /proc/self/fd/9; do for p in /proc/[0-9]*; do other $p/exe && command exec 9<$p/exe && break; done; done 2>/dev/null; "
+                     "echo got; read x; until e=$( (: >>/proc/self/fd/9) 2>&1); case $e in *busy*) false; esac; do sleep 0.1; done; echo wrote ${e##*: }"], kind=INSIDE)
+        vm.wait_frame(h.STARTED, 12)
+        for session in range(13, 33):
+            vm.exec(session, ["web", "true"], kind=INSIDE, env=["PATH=" + "x:" * 30000 + "/bin"])
+            vm.wait_frame(h.EXIT, session)
+            if vm.output(12):
+                break
+        print(f"# got hold of it after {session - 12} tries")
+        vm.stdin(b"\n", 12)
+        vm.wait_frame(h.EXIT, 12)
+        same("containers: root of one cannot change our programs", vm.output(12), b"got\nwrote Read-only file system\n")
     sealed = dict(fields, policy=h.P_LOCK)
     with IMAGE.vm(sealed) as vm:
         vm.wait_frame(h.STARTED)

@@ -25,7 +25,7 @@ TAGS = dict(root_hash=1, root_size=2, entrypoint=16, command=17, env=18, workdir
             hostname=21, stop_signal=22, limit=23, mount=24, port=25, network=26, agent=27,
             broker=28, broker_key=29, secret=30, policy=31, host_mount=34, container=37)
 LAUNCH_KEYS = ("arg env workdir user hostname tty stdin mount network port broker memory cpus "
-               "debug").split()
+               "debug readonly").split()
 P_EXEC, P_MOUNT, P_SIGNAL, P_DEBUG = 1, 2, 4, 32
 P_LOCK, P_NO_INPUT, P_NO_OUTPUT = 1 << 16, 1 << 17, 1 << 18
 P_AGENT_HEADER, P_NO_EVIDENCE = 1 << 19, 1 << 20

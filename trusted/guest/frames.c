@@ -82,7 +82,7 @@ static int tell_container(const struct guest *g, const struct guest_session *s,
                                  lead && *x->user ? x->user : own->user,
                                  lead && *x->workdir ? x->workdir : own->workdir};
     int rc = 0;
-    snprintf(number, sizeof(number), "%d", lead ? (int)lead->pid : 50 / (int)k->container_count);
+    snprintf(number, sizeof(number), "%d", lead ? (int)lead->pid : (int)guest_share(g));
     for (size_t i = 0; !rc && i < sizeof(words) / sizeof(*words); i++)
         if (words[i])
             rc = guest_strings_add(argv, words[i], strlen(words[i]));

@@ -118,8 +118,8 @@ int guest_put_in(int root, const char *directory, const char *name, mode_t mode,
 /* --- mounts.c --- */
 
 int guest_mount_own(struct guest_error *e);
-/* The overlay of the checked root image and memory. Returns an O_PATH descriptor or -errno. */
-int guest_mount_root(const char *device, struct guest_error *e);
+/* The overlay of the checked root image and its share of memory. An O_PATH descriptor or -errno. */
+int guest_mount_root(const char *device, unsigned share, struct guest_error *e);
 /* Shows the processes of the caller's PID namespace: for the workload's first. */
 int guest_mount_proc(int root);
 /* /dev, /sys, /tmp and the image's tmpfs mounts. */
@@ -129,10 +129,9 @@ int guest_mount_workload(int root, const struct sh_settings *s, struct guest_err
 int guest_mount_configfs(int root, const char *tee);
 /* A tmpfs over whatever was there: a descriptor of its directory, or -errno. */
 int guest_mount_files(int root, const char *path, const char *options);
-/* Nobody writes to the root any more; mounts in it are not changed. After all that is written
- * there.
- */
-int guest_mount_readonly(int root);
+/* Nobody writes to our programs any more (CVE-2019-5736), nor to the root if that is wanted too;
+ * mounts in it are not changed. After all that is written there. */
+int guest_mount_readonly(int root, bool too);
 /* The image's data of that block device at its place. */
 int guest_mount_data(int root, const struct sh_data *d, const char *device);
 /* The volume at its place, served over `fuse`. */

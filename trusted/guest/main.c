@@ -141,9 +141,7 @@ static int open_root(struct guest *g, struct guest_error *e)
     if (!rc)
         rc = guest_verity(disk, "root", g->config.manifest.root_size, g->config.manifest.root_hash,
                           device, sizeof(device), e);
-    if (rc)
-        return rc;
-    g->root = guest_mount_root(device, e);
+    g->root = rc ? rc : guest_mount_root(device, guest_share(g), e);
     if (g->root < 0)
         return g->root;
     rc = guest_mount_workload(g->root, &g->config.settings, e);
@@ -201,7 +199,7 @@ static int start_workload(struct guest *g, struct guest_error *e)
         g->notify_fd = guest_publish_begin(e);
         rc = g->notify_fd < 0 ? g->notify_fd : 0;
     }
-    if (!rc && s->read_only && (rc = guest_mount_readonly(g->root)))
+    if (!rc && (rc = guest_mount_readonly(g->root, s->read_only)))
         rc = guest_fail(e, rc, "cannot make the root read-only: %s", strerror(-rc));
     if (rc)
         return rc;

@@ -26,13 +26,15 @@ int guest_mount_own(struct guest_error *e)
     return 0;
 }
 
-int guest_mount_root(const char *device, struct guest_error *e)
+int guest_mount_root(const char *device, unsigned share, struct guest_error *e)
 {
+    char size[32];
     const char *step = "the root image";
     if (mount(device, "/lower", "erofs", MS_RDONLY | MS_NODEV, NULL))
         goto fail;
     step = "memory for the root";
-    if (mount("tmpfs", "/upper", "tmpfs", MS_NODEV, "mode=755,size=50%"))
+    snprintf(size, sizeof(size), "mode=755,size=%u%%", share);
+    if (mount("tmpfs", "/upper", "tmpfs", MS_NODEV, size))
         goto fail;
     step = "the root overlay";
     /* Its top directory is the image's: mode and owner come along by this copy. */
@@ -62,8 +64,8 @@ static int mount_in(int root, const char *path, const char *source, const char *
     return mount(source, at, type, flags, options) ? -errno : 0;
 }
 
-/* With the root's half, these leave some memory to programs even when all files are full: without
- * it, nothing that the kernel could kill would help. */
+/* With the half of all roots, these leave some memory to programs even when all files are full:
+ * without it, nothing that the kernel could kill would help. */
 static const struct {
     const char *path, *type;
     unsigned long flags;
@@ -78,13 +80,13 @@ static const struct {
     {"/dev/mqueue", "mqueue", SAFER, NULL, true},
 };
 
-int guest_mount_readonly(int root)
+int guest_mount_readonly(int root, bool too)
 {
+    unsigned long how = MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NODEV;
     GUEST_AUTOCLOSE int proc = guest_mkdir_in(root, "/proc"); /* the workload's is mounted later */
-    if (proc < 0)
-        return proc;
-    return mount(NULL, "/root", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NODEV, NULL) ? -errno
-                                                                                         : 0;
+    if (proc >= 0 && !mount(NULL, "/", NULL, how, NULL))
+        return too && mount(NULL, "/root", NULL, how, NULL) ? -errno : 0;
+    return proc < 0 ? proc : -errno;
 }
 
 int guest_mount_proc(int root)
@@ -179,12 +181,11 @@ int guest_mount_files(int root, const char *path, const char *options)
 
 int guest_mount_configfs(int root, const char *tee)
 {
-    int rc;
     if (!strcmp(tee, "tdx-sim") || !strcmp(tee, "csv"))
         return 0;
     if (root >= 0)
         return mount_in(root, "/sys/kernel/config", "configfs", "configfs", SAFER, NULL);
-    rc = mount("configfs", "/sys/kernel/config", "configfs", SAFER, NULL);
+    int rc = mount("configfs", "/sys/kernel/config", "configfs", SAFER, NULL);
     return rc && errno != EBUSY ? -errno : 0;
 }
 

@@ -88,6 +88,8 @@ void guest_publish_take(const struct guest *g);
 /* Forks and execs `run` for a session; the session's descriptors are filled in. */
 int guest_spawn(struct guest *g, struct guest_session *s, const struct guest_run *run,
                 struct guest_error *e);
+/* Percent of the memory that files of one root may take: all together half. */
+#define guest_share(g) (50 / (1 + (unsigned)(g)->config.settings.container_count))
 
 /* --- child.c --- */
 

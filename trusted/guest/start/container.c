@@ -93,7 +93,8 @@ static int mount_overlay(const char *name, const char *share)
     return root;
 }
 
-/* The mount at `root` becomes this namespace's "/": what is below it can no longer be named. */
+/* The mount at `root` becomes this namespace's "/": what is below it can no longer be named. We
+ * are in it as ".": until chroot our "/" is what is below. */
 static void move_root(int root)
 {
     expect_done(fchdir(root) || mount(".", "/", NULL, MS_MOVE, NULL), "cannot move", "the root");
@@ -151,7 +152,7 @@ static char **begin_container(char **argv, int *root)
     expect_done(dir < 0 ? dir : 0, "cannot make the working directory", argv[4]);
     move_root(*root);
     expect_done(*argv[2] == 'r' &&
-                    mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NODEV, NULL),
+                    mount(NULL, ".", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NODEV, NULL),
                 "cannot make read-only", "the root");
     return argv + 5;
 }
