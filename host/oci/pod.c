@@ -209,6 +209,7 @@ static int ask_machine(const struct oci_runtime *rt, const struct oci_pod *pod,
         cJSON_AddStringToObject(ask, "broker", oci_annotation(b, "io.shelter.broker"));
     if (b->resolver)
         cJSON_AddStringToObject(ask, "resolver", b->resolver);
+    cJSON_AddBoolToObject(ask, "readonly", b->read_only);
     for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++)
         if (oci_annotation(b, sizes[i]))
             cJSON_AddStringToObject(ask, sizes[i], oci_annotation(b, sizes[i]));
@@ -228,8 +229,26 @@ static int ask_machine(const struct oci_runtime *rt, const struct oci_pod *pod,
     return answer.code ? sh_fail(err, answer.code, "%s", answer.text) : 0;
 }
 
+/* The first container said whether anybody writes to the image's roots. */
+static int check_writing(const struct oci_pod *pod, const struct oci_bundle *b,
+                         const struct sh_instance *machine, struct sh_error *err)
+{
+    static const char key[] = "\nreadonly 1\n";
+    cleanup_free uint8_t *text = NULL;
+    size_t size;
+    int r = sh_read_file(machine->dir_fd, "launch", 1 << 24, &text, &size, err);
+    bool read_only = !r && memmem(text, size, key, sizeof(key) - 1);
+    if (!r && read_only != b->read_only)
+        r = sh_fail(err, -EINVAL,
+                    "container %s: the pod's first container was %s a read-only root, and those in "
+                    "one machine are alike",
+                    pod->container, read_only ? "with" : "without");
+    return r;
+}
+
 /* A tag may mean another image by now, or two containers may name two. */
-static int check_image(const struct oci_pod *pod, const char *machine, struct sh_error *err)
+static int check_machine(const struct oci_pod *pod, const struct oci_bundle *b, const char *machine,
+                         struct sh_error *err)
 {
     struct sh_store store;
     struct sh_instance instance;
@@ -242,6 +261,8 @@ static int check_image(const struct oci_pod *pod, const char *machine, struct sh
                     "the pod's machine runs the image %.12s, and %s is %.12s now: a pod has one "
                     "image from its first container on",
                     instance.config.image, pod->image, pod->id);
+    else if (!r)
+        r = check_writing(pod, b, &instance, err);
     if (!r)
         sh_instance_close(&instance);
     sh_store_close(&store);
@@ -264,7 +285,7 @@ int oci_pod_machine(const struct oci_runtime *rt, const struct oci_pod *pod,
     if (!r && !*instance && !(*instance = oci_pod_instance(&sandbox)))
         r = sh_fail(err, -EIO, "the pod's sandbox %s has no machine", id);
     oci_container_close(&sandbox);
-    return r ? r : check_image(pod, *instance, err);
+    return r ? r : check_machine(pod, b, *instance, err);
 }
 
 /* --- in the sandbox's process --- */

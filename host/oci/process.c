@@ -330,6 +330,7 @@ static int prepare_machine(const struct oci_start *s, const cJSON *ask, struct s
                                .tee = oci_text(ask, "tee"),
                                .broker = (char *)oci_text(ask, "broker"),
                                .resolver = oci_text(ask, "resolver"),
+                               .read_only = cJSON_IsTrue(cJSON_GetObjectItem(ask, "readonly")),
                                .publish_all = true,
                                .tty = SH_TTY_NO,
                                .remove = true};

@@ -14,7 +14,7 @@ cleanup_hooks+=('for c in $(ls "$T/run" 2>/dev/null); do timeout 20 "${RT[@]}" d
 N=t-$$
 mkdir -p "$T/root/bin" "$T/root/etc" "$T/image"
 cp "$(command -v busybox)" "$T/root/bin/"
-for p in sh cat echo id sleep httpd wget ls ps stty env; do ln -s busybox "$T/root/bin/$p"; done
+for p in touch sh cat echo id sleep httpd wget ls ps stty env; do ln -s busybox "$T/root/bin/$p"; done
 printf 'root:x:0:0::/root:/bin/sh\nweb:x:1000:1000::/home/web:/bin/sh\n' >"$T/root/etc/passwd"
 web='echo ready; echo w >/tmp/new; trap "echo term; exit 5" TERM; httpd -f -p 127.0.0.1:8080 -h /etc & wait'
 app='ls /tmp; until wget -q -O - http://127.0.0.1:8080/passwd >/tmp/got; do sleep 0.1; done; cat /tmp/got; id -u; cat; exit 7'
@@ -101,6 +101,7 @@ no() { # NAME EXPRESSION TEXT
     status "$1" 1 timeout 60 "${RT[@]}" create --bundle "$T/bad" "$N-bad"
     one_line "... is refused with the reason" "$3"
 }
+no "a read-only root beside one that is written to" 'b["root"]["readonly"] = True' "those in one machine are alike"
 no "another command" 'b["process"]["args"] = ["ls"]' "which command runs"
 no "an environment" 'b["process"]["env"] += ["LD_PRELOAD=/x"]' "LD_PRELOAD=/x"
 no "a user" 'b["process"]["user"]["uid"] = 7' "its user"
@@ -118,8 +119,14 @@ for c in web sb; do check "delete $c" timeout 20 "${RT[@]}" delete "$N-$c"; done
 
 # Nothing is left of a pod whose supervisor was killed.
 check "a pod again" begin sb
+config web container web 'b["root"]["readonly"] = True'
 check "... with a container" begin web
 check "... that runs" said web ready
+status "... whose root is read-only" 1 "${RT[@]}" exec "$N-web" touch /x
+check "... with the reason" grep -q 'Read-only file system' "$T/err"
+config app container app
+status "... one that writes beside it" 1 timeout 60 "${RT[@]}" create --bundle "$T/app" "$N-app"
+one_line "... is refused with the reason" "those in one machine are alike"
 pid=$(timeout 20 "${RT[@]}" state "$N-sb" | python3 -c 'import json, sys; print(json.load(sys.stdin)["pid"])')
 kill -KILL "$pid"
 check "a killed supervisor takes its containers along" gone web
