@@ -20,8 +20,7 @@
 
 #define END_MS 10000
 
-/* To a container in its pod's machine. Its process cannot tell who sends that it may not pass on.
- */
+/* To a container in its pod's machine, whose process could not tell the sender of a refusal. */
 static int check_pod_signal(const char *machine, int number, struct sh_error *err)
 {
     struct sh_store store;

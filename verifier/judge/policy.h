@@ -14,9 +14,8 @@
 //            "min_firmware" "major.minor.build",
 //            "min_tcb" { "Milan"|"Genoa"|"Turin": { "bl", "tee", "snp", "ucode", "fmc": n } } }
 //   "csv"  { "require_es" bool (true), "require_nosend" bool (false) }
-//   "nitro" { "allow" bool (false): a NitroTPM document, whose root is the operator's own, and not
-//   a
-//            CPU's; "max_age" n: seconds between its timestamp and the time of judgement }
+//   "nitro" { "allow" bool (false): a NitroTPM document, whose root is the operator's and no CPU's,
+//            "max_age" n: seconds between its timestamp and the time of judgement }
 //   "platforms" { "allow", "deny": { "ppid", "platform_instance_id", "chip_id": [hex ..] } }
 //            machines; with "allow" no others
 //   "refuse" [ { "tee" "sgx"|"tdx"|"snp"|"csv"|"nitro", "claims" { name: as below }, "until" time,
