@@ -140,7 +140,7 @@ void gen_nitro(const struct gen_nitro_options *o, struct gen_nitro *out)
                             *foreign = gen_key("P-384");
     struct sh_cert_options c = {.cn = "aws.nitro-enclaves", .ca = true};
     X509 *ca[CAS_MAX], *leaf, *named;
-    char cn[32];
+    char cn[48];
 
     GEN_MUST(count <= CAS_MAX);
     if (o->simulated_root)
