@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // From a number to its handler: all of it comes from the table, calls.def.
+#include <asm/signal.h>
+#include <linux/fcntl.h>
+#include <linux/sched.h>
+
 #include "trusted/libos/calls.h"
 #include "trusted/libos/entry/entry.h"
 #include "trusted/libos/entry/numbers.h"
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/volume.h"
+#include "trusted/libos/proc/proc.h"
 
 /* As many of the registers in `a` as there are parameters. */
 #define ARGUMENTS(...) NTH(0 __VA_OPT__(, ) __VA_ARGS__, SIX, FIVE, FOUR, THREE, TWO, ONE, NONE)
@@ -18,25 +23,15 @@
 #define SIX FIVE, a[5]
 
 /* Passing them makes each as narrow as its parameter. */
-#define CALL(name, format, ...)                                                                    \
-    static inline long call_##name(const uint64_t a[6])                                            \
-    {                                                                                              \
-        return sys_##name(ARGUMENTS(__VA_ARGS__));                                                 \
-    }
-#define SAME(name, format, handler)
-#include "trusted/libos/entry/calls.def"
-#undef CALL
-#undef SAME
-
 long call_handle(int64_t nr, const uint64_t a[6])
 {
     switch (nr) {
 #define CALL(name, format, ...)                                                                    \
     case __NR_##name:                                                                              \
-        return call_##name(a);
-#define SAME(name, format, handler)                                                                \
+        return sys_##name(ARGUMENTS(__VA_ARGS__));
+#define SAME(name, format, answer)                                                                 \
     case __NR_##name:                                                                              \
-        return call_##handler(a);
+        return answer;
 #define REFUSE(name, error)                                                                        \
     case __NR_##name:                                                                              \
         return -(error);
@@ -53,7 +48,7 @@ static const struct call_entry table[CALL_COUNT] = {
 #define ENTRY(name, format)                                                                        \
     [__NR_##name] = {#name, &(format)[(format)[0] == '~'], .shared = (format)[0] == '~'},
 #define CALL(name, format, ...) ENTRY(name, format)
-#define SAME(name, format, handler) ENTRY(name, format)
+#define SAME(name, format, answer) ENTRY(name, format)
 #define REFUSE(name, error) [__NR_##name] = {#name, "xxxxxx"},
 #define MISSING(name) [__NR_##name] = {#name, "xxxxxx", true},
 #include "trusted/libos/entry/calls.def"

@@ -105,16 +105,11 @@ static long change_mode(struct place *p, uint32_t mode)
     return r;
 }
 
-static long change_mode_at(int dirfd, uint64_t path, uint32_t mode, int flags)
+long sys_fchmodat2(int dirfd, uint64_t path, uint32_t mode, int flags)
 {
     struct place p;
     int r = place_at(dirfd, path, flags, &p);
     return r ? r : change_mode(&p, mode);
-}
-
-long sys_chmod(uint64_t path, uint32_t mode)
-{
-    return change_mode_at(AT_FDCWD, path, mode, 0);
 }
 
 long sys_fchmod(int fd, uint32_t mode)
@@ -122,16 +117,6 @@ long sys_fchmod(int fd, uint32_t mode)
     struct place p;
     int r = place_of_fd(fd, false, &p);
     return r ? r : change_mode(&p, mode);
-}
-
-long sys_fchmodat(int dirfd, uint64_t path, uint32_t mode)
-{
-    return change_mode_at(dirfd, path, mode, 0);
-}
-
-long sys_fchmodat2(int dirfd, uint64_t path, uint32_t mode, int flags)
-{
-    return change_mode_at(dirfd, path, mode, flags);
 }
 
 /* Takes the reference. */
@@ -161,21 +146,11 @@ static long change_owner(struct place *p, uint32_t uid, uint32_t gid)
     return r;
 }
 
-static long change_owner_at(int dirfd, uint64_t path, uint32_t uid, uint32_t gid, int flags)
+long sys_fchownat(int dirfd, uint64_t path, uint32_t uid, uint32_t gid, int flags)
 {
     struct place p;
     int r = place_at(dirfd, path, flags, &p);
     return r ? r : change_owner(&p, uid, gid);
-}
-
-long sys_chown(uint64_t path, uint32_t uid, uint32_t gid)
-{
-    return change_owner_at(AT_FDCWD, path, uid, gid, 0);
-}
-
-long sys_lchown(uint64_t path, uint32_t uid, uint32_t gid)
-{
-    return change_owner_at(AT_FDCWD, path, uid, gid, AT_SYMLINK_NOFOLLOW);
 }
 
 long sys_fchown(int fd, uint32_t uid, uint32_t gid)
@@ -183,11 +158,6 @@ long sys_fchown(int fd, uint32_t uid, uint32_t gid)
     struct place p;
     int r = place_of_fd(fd, false, &p);
     return r ? r : change_owner(&p, uid, gid);
-}
-
-long sys_fchownat(int dirfd, uint64_t path, uint32_t uid, uint32_t gid, int flags)
-{
-    return change_owner_at(dirfd, path, uid, gid, flags);
 }
 
 #define UTIME_NOW_NS 0x3fffffff
@@ -269,7 +239,7 @@ long sys_utimensat(int dirfd, uint64_t path, uint64_t times, int flags)
 }
 
 /* utimes and futimesat: microseconds */
-static long set_microseconds(int dirfd, uint64_t path, uint64_t times)
+long sys_futimesat(int dirfd, uint64_t path, uint64_t times)
 {
     int64_t t[4] = {0, UTIME_NOW_NS, 0, UTIME_NOW_NS};
     if (times) {
@@ -281,16 +251,6 @@ static long set_microseconds(int dirfd, uint64_t path, uint64_t times)
         t[3] *= 1000;
     }
     return change_times_at(dirfd, path, t, 0);
-}
-
-long sys_utimes(uint64_t path, uint64_t times)
-{
-    return path ? set_microseconds(AT_FDCWD, path, times) : -EFAULT;
-}
-
-long sys_futimesat(int dirfd, uint64_t path, uint64_t times)
-{
-    return set_microseconds(dirfd, path, times);
 }
 
 long sys_utime(uint64_t path, uint64_t times)

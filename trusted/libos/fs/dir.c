@@ -44,7 +44,7 @@ struct dirent64 {
 #define DIRENT_HEAD 19u
 
 /* `old`: getdents has no type before the name, but behind it, at the entry's end. */
-static long tell_names(int fd, uint64_t to, uint32_t size, bool old)
+long dir_tell_names(int fd, uint64_t to, uint32_t size, bool old)
 {
     struct file *f = fd_file(fd);
     if (!f)
@@ -79,16 +79,6 @@ static long tell_names(int fd, uint64_t to, uint32_t size, bool old)
     if (at == to && f->offset < f->listing->count)
         return -EINVAL;
     return (long)(at - to);
-}
-
-long sys_getdents64(int fd, uint64_t to, uint32_t size)
-{
-    return tell_names(fd, to, size, false);
-}
-
-long sys_getdents(int fd, uint64_t to, uint32_t size)
-{
-    return tell_names(fd, to, size, true);
 }
 
 long sys_getcwd(uint64_t to, uint64_t size)
@@ -249,12 +239,7 @@ long sys_mkdirat(int dirfd, uint64_t path, uint32_t mode)
     return make_node(dirfd, path, S_IFDIR | (mode & 01777), 0);
 }
 
-long sys_mkdir(uint64_t path, uint32_t mode)
-{
-    return make_node(AT_FDCWD, path, S_IFDIR | (mode & 01777), 0);
-}
-
-static long make_special(int dirfd, uint64_t path, uint32_t mode, uint32_t rdev)
+long sys_mknodat(int dirfd, uint64_t path, uint32_t mode, uint32_t rdev)
 {
     uint32_t type = mode & S_IFMT ? mode & S_IFMT : S_IFREG;
     if (type == S_IFDIR)
@@ -267,17 +252,7 @@ static long make_special(int dirfd, uint64_t path, uint32_t mode, uint32_t rdev)
     return make_node(dirfd, path, type | (mode & 07777), rdev);
 }
 
-long sys_mknod(uint64_t path, uint32_t mode, uint32_t rdev)
-{
-    return make_special(AT_FDCWD, path, mode, rdev);
-}
-
-long sys_mknodat(int dirfd, uint64_t path, uint32_t mode, uint32_t rdev)
-{
-    return make_special(dirfd, path, mode, rdev);
-}
-
-static long make_symlink(uint64_t target, int dirfd, uint64_t path)
+long sys_symlinkat(uint64_t target, int dirfd, uint64_t path)
 {
     char *text = los_alloc(4096);
     if (!text)
@@ -302,17 +277,7 @@ static long make_symlink(uint64_t target, int dirfd, uint64_t path)
     return r;
 }
 
-long sys_symlink(uint64_t target, uint64_t path)
-{
-    return make_symlink(target, AT_FDCWD, path);
-}
-
-long sys_symlinkat(uint64_t target, int dirfd, uint64_t path)
-{
-    return make_symlink(target, dirfd, path);
-}
-
-static long make_link(int from_fd, uint64_t from, int to_fd, uint64_t to, int flags)
+long sys_linkat(int from_fd, uint64_t from, int to_fd, uint64_t to, int flags)
 {
     struct walk old, w;
     struct inode *i = NULL;
@@ -361,16 +326,6 @@ static long make_link(int from_fd, uint64_t from, int to_fd, uint64_t to, int fl
     }
     inode_put(i);
     return r;
-}
-
-long sys_link(uint64_t from, uint64_t to)
-{
-    return make_link(AT_FDCWD, from, AT_FDCWD, to, 0);
-}
-
-long sys_linkat(int from_dirfd, uint64_t from, int to_dirfd, uint64_t to, int flags)
-{
-    return make_link(from_dirfd, from, to_dirfd, to, flags);
 }
 
 static int check_empty(struct dentry *d)
@@ -437,16 +392,6 @@ static long remove_name(int dirfd, uint64_t path, bool directory)
     }
     walk_end(&w);
     return r;
-}
-
-long sys_unlink(uint64_t path)
-{
-    return remove_name(AT_FDCWD, path, false);
-}
-
-long sys_rmdir(uint64_t path)
-{
-    return remove_name(AT_FDCWD, path, true);
 }
 
 long sys_unlinkat(int dirfd, uint64_t path, int flags)
@@ -559,7 +504,7 @@ static int check_rename(struct dentry *from, const struct walk *a, const struct 
     return above && !exchange ? -ENOTEMPTY : check_removable(from);
 }
 
-static long rename_path(int old_fd, uint64_t old, int new_fd, uint64_t new, unsigned flags)
+long sys_renameat2(int old_fd, uint64_t old, int new_fd, uint64_t new, uint32_t flags)
 {
     struct walk a, b;
     struct dentry *from = NULL;
@@ -594,19 +539,4 @@ static long rename_path(int old_fd, uint64_t old, int new_fd, uint64_t new, unsi
     }
     walk_end(&a);
     return r;
-}
-
-long sys_rename(uint64_t from, uint64_t to)
-{
-    return rename_path(AT_FDCWD, from, AT_FDCWD, to, 0);
-}
-
-long sys_renameat(int from_dirfd, uint64_t from, int to_dirfd, uint64_t to)
-{
-    return rename_path(from_dirfd, from, to_dirfd, to, 0);
-}
-
-long sys_renameat2(int from_dirfd, uint64_t from, int to_dirfd, uint64_t to, uint32_t flags)
-{
-    return rename_path(from_dirfd, from, to_dirfd, to, flags);
 }

@@ -477,11 +477,6 @@ static long create_epoll(bool cloexec)
     return fd_install(f, cloexec, 0);
 }
 
-long sys_epoll_create(int size)
-{
-    return size > 0 ? create_epoll(false) : -EINVAL;
-}
-
 long sys_epoll_create1(uint32_t flags)
 {
     return flags & ~(uint32_t)EPOLL_CLOEXEC ? -EINVAL : create_epoll(flags & EPOLL_CLOEXEC);
@@ -741,11 +736,6 @@ static long do_wait(int fd, uint64_t to, int max, uint64_t deadline)
         los_free(items);
     file_put(e->file);
     return r;
-}
-
-long sys_epoll_wait(int epfd, uint64_t events, int count, int timeout)
-{
-    return do_wait(epfd, events, count, poll_deadline(timeout));
 }
 
 long sys_epoll_pwait(int epfd, uint64_t events, int count, int timeout, uint64_t mask,

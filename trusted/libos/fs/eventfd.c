@@ -88,7 +88,7 @@ static const struct file_ops event_ops = {
     .shared = true,
 };
 
-static long new_event(uint32_t value, uint32_t flags)
+long sys_eventfd2(uint32_t value, uint32_t flags)
 {
     if (flags & ~(uint32_t)(EFD_SEMAPHORE_BIT | O_CLOEXEC | O_NONBLOCK))
         return -EINVAL;
@@ -104,16 +104,6 @@ static long new_event(uint32_t value, uint32_t flags)
     f->data = e;
     f->wait = &e->wait;
     return fd_install(f, flags & O_CLOEXEC, 0);
-}
-
-long sys_eventfd(uint32_t value)
-{
-    return new_event(value, 0);
-}
-
-long sys_eventfd2(uint32_t value, uint32_t flags)
-{
-    return new_event(value, flags);
 }
 
 struct timer_file {

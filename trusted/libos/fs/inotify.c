@@ -104,11 +104,6 @@ long sys_inotify_init1(uint32_t flags)
     return fd_install(f, flags & O_CLOEXEC, 0);
 }
 
-long sys_inotify_init(void)
-{
-    return sys_inotify_init1(0);
-}
-
 static struct notify_watch *watch_of(struct notify_instance *in, const struct inode *i)
 {
     list_for(it, &i->watches)

@@ -328,16 +328,6 @@ long sys_openat(int dirfd, uint64_t path, uint32_t flags, uint32_t mode)
     return do_open(dirfd, path, flags, mode, 0);
 }
 
-long sys_open(uint64_t path, uint32_t flags, uint32_t mode)
-{
-    return do_open(AT_FDCWD, path, flags, mode, 0);
-}
-
-long sys_creat(uint64_t path, uint32_t mode)
-{
-    return do_open(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode, 0);
-}
-
 #define HOW_MAX 4096u
 #define RESOLVE_ALL 63u
 

@@ -334,7 +334,7 @@ int fifo_open(struct file *f)
     return r;
 }
 
-static long make_pipe(uint64_t to, uint32_t flags)
+long sys_pipe2(uint64_t to, uint32_t flags)
 {
     if (flags & ~(uint32_t)(O_CLOEXEC | O_NONBLOCK | O_DIRECT))
         return -EINVAL;
@@ -356,14 +356,4 @@ static long make_pipe(uint64_t to, uint32_t flags)
         fd_close(fd[end]);
     pipe_put(p);
     return r;
-}
-
-long sys_pipe(uint64_t fds)
-{
-    return make_pipe(fds, 0);
-}
-
-long sys_pipe2(uint64_t fds, uint32_t flags)
-{
-    return make_pipe(fds, flags);
 }

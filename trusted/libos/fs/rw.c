@@ -82,7 +82,7 @@ long file_write(struct file *f, struct io *io, uint64_t *offset)
 }
 
 /* At the file's own offset, or at *offset. */
-static long transfer_once(int fd, uint64_t buf, uint64_t size, const int64_t *offset, bool write)
+long transfer_once(int fd, uint64_t buf, uint64_t size, const int64_t *offset, bool write)
 {
     if (offset && *offset < 0)
         return -EINVAL;
@@ -97,26 +97,6 @@ static long transfer_once(int fd, uint64_t buf, uint64_t size, const int64_t *of
         return -ESPIPE;
     uint64_t at = (uint64_t)*offset;
     return write ? file_write(f, &io, &at) : file_read(f, &io, &at);
-}
-
-long sys_read(int fd, uint64_t buf, uint64_t size)
-{
-    return transfer_once(fd, buf, size, NULL, false);
-}
-
-long sys_write(int fd, uint64_t buf, uint64_t size)
-{
-    return transfer_once(fd, buf, size, NULL, true);
-}
-
-long sys_pread64(int fd, uint64_t buf, uint64_t size, int64_t offset)
-{
-    return transfer_once(fd, buf, size, &offset, false);
-}
-
-long sys_pwrite64(int fd, uint64_t buf, uint64_t size, int64_t offset)
-{
-    return transfer_once(fd, buf, size, &offset, true);
 }
 
 int iov_read(uint64_t addr, uint64_t count, struct io_vec *vec, struct io *io)
@@ -138,7 +118,7 @@ int iov_read(uint64_t addr, uint64_t count, struct io_vec *vec, struct io *io)
     return r ? r : bad;
 }
 
-static long transfer_vector(int fd, uint64_t iov, uint64_t count, const int64_t *offset, bool write)
+long transfer_vector(int fd, uint64_t iov, uint64_t count, const int64_t *offset, bool write)
 {
     if (offset && *offset < 0)
         return -EINVAL;
@@ -175,21 +155,6 @@ long sys_readv(int fd, uint64_t iov, uint64_t count)
     return transfer_vector(fd, iov, count, NULL, false);
 }
 
-long sys_writev(int fd, uint64_t iov, uint64_t count)
-{
-    return transfer_vector(fd, iov, count, NULL, true);
-}
-
-long sys_preadv(int fd, uint64_t iov, uint64_t count, int64_t offset)
-{
-    return transfer_vector(fd, iov, count, &offset, false);
-}
-
-long sys_pwritev(int fd, uint64_t iov, uint64_t count, int64_t offset)
-{
-    return transfer_vector(fd, iov, count, &offset, true);
-}
-
 /* Of RWF_*: what is done anyway (memory needs no sync); behind the end (RWF_APPEND). */
 #define RWF_EASY 7u
 #define RWF_SYNCS 6u /* RWF_DSYNC, RWF_SYNC */
@@ -210,8 +175,8 @@ static long append_vector(struct file *f, int fd, uint64_t iov, uint64_t count, 
     return r;
 }
 
-static long transfer_flagged(int fd, uint64_t iov, uint64_t count, const int64_t *offset,
-                             uint32_t flags, bool write)
+long transfer_flagged(int fd, uint64_t iov, uint64_t count, const int64_t *offset, uint32_t flags,
+                      bool write)
 {
     if (flags & (RWF_APPEND_BIT | RWF_NOWAIT_BIT))
         call_alone();
@@ -243,18 +208,6 @@ static long transfer_flagged(int fd, uint64_t iov, uint64_t count, const int64_t
     }
     file_put(f);
     return r;
-}
-
-long sys_preadv2(int fd, uint64_t iov, uint64_t count, int64_t offset, int64_t offset_high,
-                 uint32_t flags)
-{
-    return transfer_flagged(fd, iov, count, &offset, flags, false);
-}
-
-long sys_pwritev2(int fd, uint64_t iov, uint64_t count, int64_t offset, int64_t offset_high,
-                  uint32_t flags)
-{
-    return transfer_flagged(fd, iov, count, &offset, flags, true);
 }
 
 #define SEEK_SET_ 0

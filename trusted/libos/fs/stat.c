@@ -129,16 +129,6 @@ static long of_path(int dirfd, uint64_t path, int flags, uint64_t to, put_fn *pu
     return r;
 }
 
-long sys_stat(uint64_t path, uint64_t to)
-{
-    return of_path(AT_FDCWD, path, 0, to, put_stat);
-}
-
-long sys_lstat(uint64_t path, uint64_t to)
-{
-    return of_path(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, to, put_stat);
-}
-
 long sys_fstat(int fd, uint64_t to)
 {
     return of_fd(fd, to, put_stat);
@@ -169,7 +159,7 @@ static int judge_access(const struct inode *i, int mask, int flags)
                                                              : -EACCES;
 }
 
-static long access_path(int dirfd, uint64_t path, int mask, int flags)
+long sys_faccessat2(int dirfd, uint64_t path, int mask, int flags)
 {
     struct walk w;
     char first = 1;
@@ -191,22 +181,7 @@ static long access_path(int dirfd, uint64_t path, int mask, int flags)
     return r;
 }
 
-long sys_access(uint64_t path, int mask)
-{
-    return access_path(AT_FDCWD, path, mask, 0);
-}
-
-long sys_faccessat(int dirfd, uint64_t path, int mask)
-{
-    return access_path(dirfd, path, mask, 0);
-}
-
-long sys_faccessat2(int dirfd, uint64_t path, int mask, int flags)
-{
-    return access_path(dirfd, path, mask, flags);
-}
-
-static long readlink_path(int dirfd, uint64_t path, uint64_t to, int64_t size)
+long sys_readlinkat(int dirfd, uint64_t path, uint64_t to, int size)
 {
     if (size <= 0)
         return -EINVAL;
@@ -236,16 +211,6 @@ static long readlink_path(int dirfd, uint64_t path, uint64_t to, int64_t size)
     los_free(buf);
     walk_end(&w);
     return n;
-}
-
-long sys_readlink(uint64_t path, uint64_t to, int size)
-{
-    return readlink_path(AT_FDCWD, path, to, size);
-}
-
-long sys_readlinkat(int dirfd, uint64_t path, uint64_t to, int size)
-{
-    return readlink_path(dirfd, path, to, size);
 }
 
 /* Files take what programs leave: what is told to be free can be written. */

@@ -100,9 +100,9 @@ static long get_xattr(const struct inode *i, const char *name, uint64_t to, uint
     return user_write(to, x->value, x->size) ? -EFAULT : (long)x->size;
 }
 
-static bool is_listed(const struct xattr *x)
+static bool is_listed(const char *name)
 {
-    return !starts_with(x->name, "trusted.") || capable(CAP_SYS_ADMIN);
+    return !starts_with(name, "trusted.") || capable(CAP_SYS_ADMIN);
 }
 
 static long list_xattrs(const struct inode *i, uint64_t to, uint64_t size)
@@ -112,7 +112,7 @@ static long list_xattrs(const struct inode *i, uint64_t to, uint64_t size)
     {
         const struct xattr *x = container_of(it, struct xattr, node);
         size_t n = strlen(x->name) + 1;
-        if (!is_listed(x))
+        if (!is_listed(x->name))
             continue;
         if (size && done + n > size)
             return -ERANGE;
@@ -136,18 +136,6 @@ static long drop_xattr(struct inode *i, const char *name)
     return 0;
 }
 
-/* What all of them take: the file, then name and value. */
-struct request {
-    enum { SET, GET, LIST, REMOVE } kind;
-    uint64_t name, value, size;
-    int flags;
-};
-
-static bool is_listed_name(const char *name)
-{
-    return !starts_with(name, "trusted.") || capable(CAP_SYS_ADMIN);
-}
-
 static long list_elsewhere(struct inode *i, uint64_t to, uint64_t size)
 {
     char *names = page_alloc();
@@ -157,7 +145,7 @@ static long list_elsewhere(struct inode *i, uint64_t to, uint64_t size)
     long n = i->mount->ops->use_attr(i, ATTR_LIST, NULL, names, PAGE_SIZE, 0);
     for (const char *at = names; n > 0 && at < names + n; at += strlen(at) + 1) {
         size_t part = strlen(at) + 1;
-        if (!is_listed_name(at))
+        if (!is_listed(at))
             continue;
         if (size && (done + part > size || user_write(to + done, at, part))) {
             n = done + part > size ? -ERANGE : -EFAULT;
@@ -170,147 +158,90 @@ static long list_elsewhere(struct inode *i, uint64_t to, uint64_t size)
 }
 
 /* Those of a volume are kept there; other mounts have none. */
-static long use_elsewhere(struct inode *i, const struct request *q, const char *name)
+static long use_elsewhere(struct inode *i, const struct xattr_request *q, const char *name)
 {
     if (!i->mount->ops->use_attr)
         return -EOPNOTSUPP;
-    if (q->kind == LIST)
+    if (q->kind == XATTR_LIST)
         return list_elsewhere(i, q->value, MIN(q->size, LIST_MAX));
     uint64_t size = MIN(q->size, PAGE_SIZE);
-    if (q->kind == SET && q->size > PAGE_SIZE)
+    if (q->kind == XATTR_SET && q->size > PAGE_SIZE)
         return -ENOSPC;
     uint8_t *value = page_alloc();
     if (!value)
         return -ENOMEM;
-    long r = q->kind == SET && user_read(value, q->value, size) ? -EFAULT : 0;
-    if (!r && q->kind == SET)
+    long r = q->kind == XATTR_SET && user_read(value, q->value, size) ? -EFAULT : 0;
+    if (!r && q->kind == XATTR_SET)
         r = i->mount->ops->use_attr(i, ATTR_SET, name, value, size, q->flags);
-    else if (!r && q->kind == REMOVE)
+    else if (!r && q->kind == XATTR_REMOVE)
         r = i->mount->ops->use_attr(i, ATTR_REMOVE, name, NULL, 0, 0);
     else if (!r)
         r = i->mount->ops->use_attr(i, ATTR_GET, name, value, size, 0);
-    if (r > 0 && q->kind == GET && size && user_write(q->value, value, (size_t)r))
+    if (r > 0 && q->kind == XATTR_GET && size && user_write(q->value, value, (size_t)r))
         r = -EFAULT;
     page_free(value);
-    if (!r && q->kind != GET) {
+    if (!r && q->kind != XATTR_GET) {
         i->ops->refresh(i);
         notify_inode(i, NOTIFY_ATTRIB);
     }
     return r;
 }
 
-static long with_inode(struct inode *i, const struct request *q, const char *name)
+static long with_inode(struct inode *i, const struct xattr_request *q, const char *name)
 {
-    if (q->kind == LIST)
+    if (q->kind == XATTR_LIST)
         return i->mount ? use_elsewhere(i, q, name)
                         : list_xattrs(i, q->value, MIN(q->size, LIST_MAX));
-    int r = q->kind != GET && inode_is_fixed(i) ? -EROFS : check_permitted(i, name, q->kind != GET);
+    int r = q->kind != XATTR_GET && inode_is_fixed(i)
+                ? -EROFS
+                : check_permitted(i, name, q->kind != XATTR_GET);
     if (r)
         return r;
     if (i->mount)
         return use_elsewhere(i, q, name);
-    if (q->kind == GET)
+    if (q->kind == XATTR_GET)
         return get_xattr(i, name, q->value, MIN(q->size, VALUE_MAX));
     if (i->fs == FS_PROC)
         return -EOPNOTSUPP;
-    return q->kind == SET ? set_xattr(i, name, q->value, q->size, q->flags) : drop_xattr(i, name);
+    return q->kind == XATTR_SET ? set_xattr(i, name, q->value, q->size, q->flags)
+                                : drop_xattr(i, name);
 }
 
-static long check_request(const struct request *q, char name[NAME_MAX_ + 1])
+static long check_request(const struct xattr_request *q, char name[NAME_MAX_ + 1])
 {
-    if (q->kind == LIST)
+    if (q->kind == XATTR_LIST)
         return 0;
-    if (q->kind == SET && (q->flags & ~(CREATE_BIT | REPLACE_BIT)))
+    if (q->kind == XATTR_SET && (q->flags & ~(CREATE_BIT | REPLACE_BIT)))
         return -EINVAL;
     int r = read_name(q->name, name);
-    return r ? r : q->kind == SET && q->size > VALUE_MAX ? -E2BIG : 0;
+    return r ? r : q->kind == XATTR_SET && q->size > VALUE_MAX ? -E2BIG : 0;
 }
 
-static long by_path(uint64_t path, int follow, struct request q)
+long xattr_of_path(uint64_t path, int follow, const struct xattr_request *q)
 {
     struct walk w;
     char name[NAME_MAX_ + 1];
-    long r = check_request(&q, name);
+    long r = check_request(q, name);
     if (!r)
         r = walk_user(AT_FDCWD, path, follow, &w);
     if (r)
         return r;
     struct inode *i = w.file ? w.file->inode : w.dentry->inode;
-    r = i ? with_inode(i, &q, name) : -EOPNOTSUPP;
+    r = i ? with_inode(i, q, name) : -EOPNOTSUPP;
     walk_end(&w);
     return r;
 }
 
-static long by_fd(int fd, struct request q)
+long xattr_of_fd(int fd, const struct xattr_request *q)
 {
     struct file *f = fd_file(fd);
     char name[NAME_MAX_ + 1];
     if (!f)
         return -EBADF;
-    long r = check_request(&q, name);
+    long r = check_request(q, name);
     if (r)
         return r;
     if (f->inode)
-        return with_inode(f->inode, &q, name);
-    return q.kind == LIST ? 0 : q.kind == GET ? -ENODATA : -EPERM;
-}
-
-long sys_setxattr(uint64_t path, uint64_t name, uint64_t value, uint64_t size, int flags)
-{
-    return by_path(path, WALK_FOLLOW, (struct request){SET, name, value, size, flags});
-}
-
-long sys_lsetxattr(uint64_t path, uint64_t name, uint64_t value, uint64_t size, int flags)
-{
-    return by_path(path, 0, (struct request){SET, name, value, size, flags});
-}
-
-long sys_fsetxattr(int fd, uint64_t name, uint64_t value, uint64_t size, int flags)
-{
-    return by_fd(fd, (struct request){SET, name, value, size, flags});
-}
-
-long sys_getxattr(uint64_t path, uint64_t name, uint64_t value, uint64_t size)
-{
-    return by_path(path, WALK_FOLLOW, (struct request){GET, name, value, size, 0});
-}
-
-long sys_lgetxattr(uint64_t path, uint64_t name, uint64_t value, uint64_t size)
-{
-    return by_path(path, 0, (struct request){GET, name, value, size, 0});
-}
-
-long sys_fgetxattr(int fd, uint64_t name, uint64_t value, uint64_t size)
-{
-    return by_fd(fd, (struct request){GET, name, value, size, 0});
-}
-
-long sys_listxattr(uint64_t path, uint64_t to, uint64_t size)
-{
-    return by_path(path, WALK_FOLLOW, (struct request){LIST, 0, to, size, 0});
-}
-
-long sys_llistxattr(uint64_t path, uint64_t to, uint64_t size)
-{
-    return by_path(path, 0, (struct request){LIST, 0, to, size, 0});
-}
-
-long sys_flistxattr(int fd, uint64_t to, uint64_t size)
-{
-    return by_fd(fd, (struct request){LIST, 0, to, size, 0});
-}
-
-long sys_removexattr(uint64_t path, uint64_t name)
-{
-    return by_path(path, WALK_FOLLOW, (struct request){REMOVE, name, 0, 0, 0});
-}
-
-long sys_lremovexattr(uint64_t path, uint64_t name)
-{
-    return by_path(path, 0, (struct request){REMOVE, name, 0, 0, 0});
-}
-
-long sys_fremovexattr(int fd, uint64_t name)
-{
-    return by_fd(fd, (struct request){REMOVE, name, 0, 0, 0});
+        return with_inode(f->inode, q, name);
+    return q->kind == XATTR_LIST ? 0 : q->kind == XATTR_GET ? -ENODATA : -EPERM;
 }

@@ -84,24 +84,16 @@ static int pages_of(uint64_t addr, uint64_t size, uint64_t *start, uint64_t *end
     return *end < *start ? -EINVAL : 0;
 }
 
-static long lock_range(uint64_t addr, uint64_t size, bool now)
+long sys_mlock2(uint64_t addr, uint64_t size, uint32_t flags)
 {
     uint64_t start, end;
+    if (flags & ~(uint32_t)MLOCK_ONFAULT)
+        return -EINVAL;
     int wrong = pages_of(addr, size, &start, &end);
     int r = mm_may_lock(end - start, wrong ? 0 : mm_locked_size(space(), start, end));
     if (!r)
         r = wrong ? wrong : mark_range(start, end, true);
-    return r || !now ? r : mm_populate_locked(start, end);
-}
-
-long sys_mlock(uint64_t addr, uint64_t size)
-{
-    return lock_range(addr, size, true);
-}
-
-long sys_mlock2(uint64_t addr, uint64_t size, uint32_t flags)
-{
-    return flags & ~(uint32_t)MLOCK_ONFAULT ? -EINVAL : lock_range(addr, size, !flags);
+    return r || flags ? r : mm_populate_locked(start, end);
 }
 
 long sys_munlock(uint64_t addr, uint64_t size)

@@ -183,7 +183,7 @@ static long next_connection(struct sock *s, struct sock **n)
     }
 }
 
-static long do_accept(int fd, uint64_t addr, uint64_t size_at, uint32_t flags)
+long sys_accept4(int fd, uint64_t addr, uint64_t size_at, uint32_t flags)
 {
     int r;
     struct file *f;
@@ -224,16 +224,6 @@ static long do_accept(int fd, uint64_t addr, uint64_t size_at, uint32_t flags)
         return r;
     }
     return got;
-}
-
-long sys_accept(int fd, uint64_t to, uint64_t size_at)
-{
-    return do_accept(fd, to, size_at, 0);
-}
-
-long sys_accept4(int fd, uint64_t to, uint64_t size_at, uint32_t flags)
-{
-    return do_accept(fd, to, size_at, flags);
 }
 
 /* A stream to somebody inside, or to nobody for the reason r. Without waiting it says that it is

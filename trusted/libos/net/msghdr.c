@@ -339,7 +339,7 @@ static int write_control(const struct sock *s, struct user_msghdr *m, struct let
     return r ? r : files;
 }
 
-static long receive_message(int fd, uint64_t message, int flags)
+long sys_recvmsg(int fd, uint64_t message, int flags)
 {
     int r;
     struct file *f;
@@ -371,11 +371,6 @@ static long receive_message(int fd, uint64_t message, int flags)
         r = user_write(message, &m, sizeof(m));
     file_put(f);
     return r ? r : n;
-}
-
-long sys_recvmsg(int fd, uint64_t message, int flags)
-{
-    return receive_message(fd, message, flags);
 }
 
 #define MMSG_SIZE 64u /* struct msghdr and the result, padded */
@@ -418,7 +413,7 @@ long sys_recvmmsg(int fd, uint64_t messages, uint32_t count, int flags, uint64_t
     int r = deadline_from_user(timeout, CLOCK_FROM_NOW, &deadline);
     if (r)
         return r;
-    long n = move_several(fd, messages, count, flags, deadline, receive_message);
+    long n = move_several(fd, messages, count, flags, deadline, sys_recvmsg);
     if (n < 0 || !timeout)
         return n;
     uint64_t now = clock_now(), left = deadline > now ? deadline - now : 0;

@@ -514,8 +514,3 @@ long sys_execveat(int dirfd, uint64_t name, uint64_t argv, uint64_t envp, int fl
         return -EINVAL;
     return do_exec(dirfd, name, argv, envp, flags);
 }
-
-long sys_execve(uint64_t name, uint64_t argv, uint64_t envp)
-{
-    return do_exec(AT_FDCWD, name, argv, envp, 0);
-}

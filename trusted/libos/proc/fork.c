@@ -303,17 +303,6 @@ long sys_clone(uint64_t flags, uint64_t stack, uint64_t parent_tid, uint64_t chi
     return do_clone(&q);
 }
 
-long sys_fork(void)
-{
-    return do_clone(&(struct clone_request){.exit_signal = SIGCHLD});
-}
-
-long sys_vfork(void)
-{
-    return do_clone(
-        &(struct clone_request){.flags = CLONE_VFORK | CLONE_VM, .exit_signal = SIGCHLD});
-}
-
 #define TOGETHER (CLONE_THREAD | CLONE_SIGHAND | CLONE_VM) /* what threads cannot part with */
 
 /* Threads share directory and descriptors here: one that wants its own is refused. */

@@ -5,35 +5,6 @@
 
 #define KEEP UINT32_MAX
 
-long sys_getpid(void)
-{
-    return current()->pid;
-}
-long sys_getppid(void)
-{
-    return process_parent(current());
-}
-long sys_getpgrp(void)
-{
-    return current()->pgid;
-}
-long sys_getuid(void)
-{
-    return current()->uid;
-}
-long sys_geteuid(void)
-{
-    return current()->euid;
-}
-long sys_getgid(void)
-{
-    return current()->gid;
-}
-long sys_getegid(void)
-{
-    return current()->egid;
-}
-
 static struct process *find_process(int pid)
 {
     return pid ? process_find(pid) : current();
@@ -121,7 +92,7 @@ static void hide_if(bool changed)
     }
 }
 
-static long set_user(uint32_t r, uint32_t e, uint32_t s)
+long sys_setresuid(uint32_t r, uint32_t e, uint32_t s)
 {
     struct process *p = current();
     bool was_root = !p->uid || !p->euid || !p->suid, was_effective = !p->euid;
@@ -135,7 +106,7 @@ static long set_user(uint32_t r, uint32_t e, uint32_t s)
     return result;
 }
 
-static long set_group(uint32_t r, uint32_t e, uint32_t s)
+long sys_setresgid(uint32_t r, uint32_t e, uint32_t s)
 {
     struct process *p = current();
     uint32_t egid = p->egid, fsgid = p->fsgid;
@@ -152,14 +123,14 @@ long sys_setuid(uint32_t uid)
     uint32_t id = uid;
     if (id == KEEP)
         return -EINVAL;
-    return capable(CAP_SETUID) ? set_user(id, id, id) : set_user(KEEP, id, KEEP);
+    return capable(CAP_SETUID) ? sys_setresuid(id, id, id) : sys_setresuid(KEEP, id, KEEP);
 }
 long sys_setgid(uint32_t gid)
 {
     uint32_t id = gid;
     if (id == KEEP)
         return -EINVAL;
-    return capable(CAP_SETGID) ? set_group(id, id, id) : set_group(KEEP, id, KEEP);
+    return capable(CAP_SETGID) ? sys_setresgid(id, id, id) : sys_setresgid(KEEP, id, KEEP);
 }
 long sys_setreuid(uint32_t real, uint32_t effective)
 {
@@ -167,7 +138,7 @@ long sys_setreuid(uint32_t real, uint32_t effective)
     bool moves = real != KEEP || (effective != KEEP && effective != p->uid);
     if (!capable(CAP_SETUID) && real != KEEP && real != p->uid && real != p->euid)
         return -EPERM;
-    return set_user(real, effective, moves ? (effective != KEEP ? effective : p->euid) : KEEP);
+    return sys_setresuid(real, effective, moves ? (effective != KEEP ? effective : p->euid) : KEEP);
 }
 long sys_setregid(uint32_t real, uint32_t effective)
 {
@@ -175,17 +146,8 @@ long sys_setregid(uint32_t real, uint32_t effective)
     bool moves = real != KEEP || (effective != KEEP && effective != p->gid);
     if (!capable(CAP_SETGID) && real != KEEP && real != p->gid && real != p->egid)
         return -EPERM;
-    return set_group(real, effective, moves ? (effective != KEEP ? effective : p->egid) : KEEP);
+    return sys_setresgid(real, effective, moves ? (effective != KEEP ? effective : p->egid) : KEEP);
 }
-long sys_setresuid(uint32_t real, uint32_t effective, uint32_t saved)
-{
-    return set_user(real, effective, saved);
-}
-long sys_setresgid(uint32_t real, uint32_t effective, uint32_t saved)
-{
-    return set_group(real, effective, saved);
-}
-
 static long put_three(uint64_t to, uint64_t to2, uint64_t to3, uint32_t x, uint32_t y, uint32_t z)
 {
     return user_write(to, &x, 4) || user_write(to2, &y, 4) || user_write(to3, &z, 4) ? -EFAULT : 0;

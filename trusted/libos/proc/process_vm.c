@@ -67,8 +67,10 @@ static long move_bytes(struct space *other, struct side *mine, struct side *thei
     return moved ? moved : r;
 }
 
-static long process_vm(int pid, struct side mine, struct side theirs, uint64_t flags, bool out)
+long process_vm_move(int pid, const uint64_t range[4], uint64_t flags, bool out)
 {
+    struct side mine = {.iov = range[0], .count = range[1]};
+    struct side theirs = {.iov = range[2], .count = range[3]};
     int r = flags ? -EINVAL : check_side(&mine);
     if (r || (r = check_side(&theirs)))
         return r;
@@ -82,18 +84,4 @@ static long process_vm(int pid, struct side mine, struct side theirs, uint64_t f
     if (!process_may_inspect(p))
         return -EPERM;
     return move_bytes(p->space, &mine, &theirs, out);
-}
-
-long sys_process_vm_readv(int pid, uint64_t iov, uint64_t count, uint64_t other_iov,
-                          uint64_t other_count, uint64_t flags)
-{
-    return process_vm(pid, (struct side){.iov = iov, .count = count},
-                      (struct side){.iov = other_iov, .count = other_count}, flags, false);
-}
-
-long sys_process_vm_writev(int pid, uint64_t iov, uint64_t count, uint64_t other_iov,
-                           uint64_t other_count, uint64_t flags)
-{
-    return process_vm(pid, (struct side){.iov = iov, .count = count},
-                      (struct side){.iov = other_iov, .count = other_count}, flags, true);
 }

@@ -179,11 +179,6 @@ static long do_semop(int id, uint64_t from, uint32_t count, uint64_t deadline)
     return r;
 }
 
-long sys_semop(int id, uint64_t ops, uint32_t count)
-{
-    return do_semop(id, ops, count, NO_DEADLINE);
-}
-
 long sys_semtimedop(int id, uint64_t ops, uint32_t count, uint64_t timeout)
 {
     uint64_t deadline;

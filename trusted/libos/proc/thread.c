@@ -143,11 +143,6 @@ long sys_set_tid_address(uint64_t addr)
     return self()->tid;
 }
 
-long sys_gettid(void)
-{
-    return self()->tid;
-}
-
 long sys_set_robust_list(uint64_t head, uint64_t size)
 {
     if (size != 24)

@@ -106,8 +106,3 @@ long sys_signalfd4(int fd, uint64_t mask, uint64_t mask_size, uint32_t flags)
     wait_wake_all(&s->wait);
     return fd;
 }
-
-long sys_signalfd(int fd, uint64_t mask, uint64_t mask_size)
-{
-    return sys_signalfd4(fd, mask, mask_size, 0);
-}
