@@ -78,8 +78,12 @@ struct sh_launch_spec {
     const struct sh_port *ports;
     size_t port_count;
     bool publish_all; /* instead: each port that the workload listens on, under its number */
-    int tap_fd; /* a machine's frames go here, judged by `egress` as all: the network namespace is
-                 * the workload's own; -1: there is none */
+    int tap_fd;   /* a machine's frames go here, judged by `egress` as all: the network namespace is
+                   * the workload's own; -1: there is none */
+    struct {      /* TCP of that namespace's 127.0.0.1 reaches the machine, */
+        bool has; /* where this is set: */
+        uint8_t address[4], mac[6]; /* the machine's */
+    } loopback;
     const char *mac;               /* of the machine's interface; NULL: QEMU's own */
     const char *resolver;          /* numeric address of the name server; NULL: this host's own */
     const struct sh_mount *mounts; /* the inside knows them as share0, share1, ... */

@@ -10,6 +10,8 @@
 struct oci_network {
     char name[16];
     char mac[18];
+    uint8_t address[4], mac_bytes[6];
+    bool gateway;
     char text[128]; /* as `network` of a launch config: "ADDRESS/LENGTH[,GATEWAY[,DNS]]" */
 };
 
@@ -21,5 +23,11 @@ bool oci_network_find(const char *resolver, struct oci_network *n);
  * Kata's tcfilter does): what reaches the interface reaches the machine, which has its MAC and
  * address. The descriptor, or -errno. */
 int oci_network_tap(const struct oci_network *n, struct sh_error *err);
+
+/* TCP from 127.0.0.1 to itself goes to that TAP device, and what comes back from there to the
+ * loopback: engines forward a port of a pod there (kubectl port-forward), where a machine's program
+ * does not listen. host/launch/qemu/frame.c changes the addresses. False: this kernel cannot, or
+ * the machine could not answer, for it has no way to SH_NET_HOST. */
+bool oci_network_loopback(const struct oci_network *n);
 
 #endif

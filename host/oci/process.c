@@ -195,7 +195,12 @@ static int join_machine(const struct oci_network *network, struct sh_prepared *p
         return 0;
     p->spec.mac = network->mac;
     p->spec.tap_fd = oci_network_tap(network, err);
-    return p->spec.tap_fd < 0 ? p->spec.tap_fd : 0;
+    if (p->spec.tap_fd < 0)
+        return p->spec.tap_fd;
+    p->spec.loopback.has = oci_network_loopback(network);
+    memcpy(p->spec.loopback.address, network->address, sizeof(network->address));
+    memcpy(p->spec.loopback.mac, network->mac_bytes, sizeof(network->mac_bytes));
+    return 0;
 }
 
 /* In the network namespace that this process has. */

@@ -250,13 +250,95 @@ static void test_refusal(void **state)
     assert_int_equal(sh_frame_refusal(p.bytes, p.size, a), SH_FRAME_REFUSAL_SIZE);
 }
 
+/* --- the loopback of the machine's network namespace --- */
+
+static void check_sums(const struct packet *p)
+{
+    const uint8_t *ip = p->bytes + 14;
+    uint8_t pseudo[12 + 20];
+    memcpy(pseudo, ip + 12, 8);
+    memcpy(pseudo + 8, (const uint8_t[]){0, 6, 0, 20}, 4);
+    memcpy(pseudo + 12, ip + 20, 20);
+    assert_int_equal(sum(ip, 20), 0xffff);
+    assert_int_equal(sum(pseudo, sizeof(pseudo)), 0xffff);
+}
+
+static void set_sums(struct packet *p)
+{
+    uint8_t *ip = p->bytes + 14, pseudo[12 + 20];
+    sh_frame_write(ip + 10, 2, 0);
+    sh_frame_write(ip + 36, 2, 0);
+    sh_frame_write(ip + 10, 2, (uint16_t)~sum(ip, 20));
+    memcpy(pseudo, ip + 12, 8);
+    memcpy(pseudo + 8, (const uint8_t[]){0, 6, 0, 20}, 4);
+    memcpy(pseudo + 12, ip + 20, 20);
+    sh_frame_write(ip + 36, 2, (uint16_t)~sum(pseudo, sizeof(pseudo)));
+    check_sums(p);
+}
+
+static void test_loopback(void **state)
+{
+    static const uint8_t local[] = {127, 0, 0, 1}, own[] = {10, 88, 200, 7}, host[] = {10, 0, 2, 2};
+    static const uint8_t own_mac[] = {2, 4, 6, 8, 10, 12}, host_mac[] = {SH_FRAME_HOST_MAC};
+    struct sh_launch_spec spec = {.loopback = {.has = true}},
+                          without = {.loopback = {.has = false}};
+    memcpy(spec.loopback.address, own, 4);
+    memcpy(spec.loopback.mac, own_mac, 6);
+    for (unsigned port = 1; port < 65536; port += 257) {
+        struct packet p = make("127.0.0.1", IPPROTO_TCP, port, 8080, SYN), before;
+        memcpy(p.bytes + 14 + 12, local, 4);
+        set_sums(&p);
+        before = p;
+        assert_false(sh_frame_from_loopback(&without, p.bytes, p.size));
+        assert_false(sh_frame_to_loopback(&spec, p.bytes, p.size));
+        assert_memory_equal(p.bytes, before.bytes, p.size);
+        assert_true(sh_frame_from_loopback(&spec, p.bytes, p.size));
+        assert_memory_equal(p.bytes, own_mac, 6);
+        assert_memory_equal(p.bytes + 6, host_mac, 6);
+        assert_memory_equal(p.bytes + 14 + 12, host, 4);
+        assert_memory_equal(p.bytes + 14 + 16, own, 4);
+        check_sums(&p);
+        memcpy(p.bytes + 14 + 12, own, 4); /* an answer: the same ends the other way round */
+        memcpy(p.bytes + 14 + 16, host, 4);
+        p.bytes[14 + 33] = SYN | ACK;
+        set_sums(&p);
+        before = p;
+        assert_false(sh_frame_to_loopback(&without, p.bytes, p.size));
+        assert_false(sh_frame_from_loopback(&spec, p.bytes, p.size));
+        assert_memory_equal(p.bytes, before.bytes, p.size);
+        assert_true(sh_frame_to_loopback(&spec, p.bytes, p.size));
+        assert_memory_equal(p.bytes, host_mac, 6);
+        assert_memory_equal(p.bytes + 14 + 12, local, 4);
+        assert_memory_equal(p.bytes + 14 + 16, local, 4);
+        check_sums(&p);
+    }
+    /* Nothing else: another end, another protocol, a fragment, less than a head of TCP. */
+    struct packet good = make("10.0.2.2", IPPROTO_TCP, 80, 40000, ACK), p;
+    memcpy(good.bytes + 14 + 12, own, 4);
+    set_sums(&good);
+    for (size_t size = 0; size < good.size; size++)
+        assert_false(sh_frame_to_loopback(&spec, good.bytes, size));
+    const struct {
+        unsigned at;
+        uint8_t value;
+    } changes[] = {{12, 0x86}, {14, 0x46}, {20, 0x20}, {21, 1}, {23, 17}, {26, 11}, {33, 3}};
+    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+        p = good;
+        p.bytes[changes[i].at] = changes[i].value;
+        assert_false(sh_frame_to_loopback(&spec, p.bytes, p.size));
+        p.bytes[changes[i].at] = good.bytes[changes[i].at];
+        assert_memory_equal(p.bytes, good.bytes, good.size);
+    }
+    assert_true(sh_frame_to_loopback(&spec, good.bytes, good.size));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rule),      cmocka_unit_test(test_parse),
         cmocka_unit_test(test_sockets),   cmocka_unit_test(test_frames),
         cmocka_unit_test(test_fragments), cmocka_unit_test(test_broken_frames),
-        cmocka_unit_test(test_refusal),
+        cmocka_unit_test(test_refusal),   cmocka_unit_test(test_loopback),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

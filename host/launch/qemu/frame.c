@@ -73,7 +73,7 @@ static uint16_t checksum(const uint8_t *data, size_t size)
 size_t sh_frame_refusal(const uint8_t *frame, size_t size, uint8_t answer[SH_FRAME_REFUSAL_SIZE])
 {
     static const uint8_t host[] = {SH_NET_HOST_BYTES};
-    static const uint8_t host_mac[] = {0x52, 0x55, SH_NET_HOST_BYTES}; /* as libslirp has it */
+    static const uint8_t host_mac[] = {SH_FRAME_HOST_MAC};
     size_t head = ipv4_head(frame, size), quoted = head + 8;
     if (quoted > size - ETHERNET)
         quoted = size - ETHERNET;
@@ -94,4 +94,56 @@ size_t sh_frame_refusal(const uint8_t *frame, size_t size, uint8_t answer[SH_FRA
     memcpy(icmp + 8, frame + ETHERNET, quoted);
     sh_frame_write(icmp + 2, 2, checksum(icmp, 8 + quoted));
     return ETHERNET + 20 + 8 + quoted;
+}
+
+/* --- the loopback of the machine's network namespace --- */
+
+/* Another address in a head, and in the checksums over it (RFC 1624: HC' = ~(~HC + ~m + m')). */
+static void change_address(uint8_t *address, const uint8_t to[4], uint8_t *ip_sum, uint8_t *tcp_sum)
+{
+    uint8_t *const sums[] = {ip_sum, tcp_sum};
+    for (int i = 0; i < 2; i++) {
+        uint32_t sum = (uint16_t)~sh_frame_read(sums[i], 2);
+        for (int k = 0; k < 4; k += 2)
+            sum += (uint16_t)~sh_frame_read(address + k, 2) + sh_frame_read(to + k, 2);
+        while (sum >> 16)
+            sum = (sum & 0xffff) + (sum >> 16);
+        sh_frame_write(sums[i], 2, (uint16_t)~sum);
+    }
+    memcpy(address, to, 4);
+}
+
+/* A whole TCP packet between these two gets two others, and the MAC address `mac` to go to. */
+static bool change_ends(uint8_t *frame, size_t size, const uint8_t *const from[2],
+                        const uint8_t *const to[2], const uint8_t mac[6])
+{
+    static const uint8_t host_mac[] = {SH_FRAME_HOST_MAC};
+    size_t head = ipv4_head(frame, size);
+    uint8_t *ip = frame + ETHERNET, *tcp = ip + head;
+    if (!head || size < ETHERNET + head + 20 || ip[9] != IPPROTO_TCP ||
+        sh_frame_read(ip + 6, 2) & 0x3fff || memcmp(ip + 12, from[0], 4) ||
+        memcmp(ip + 16, from[1], 4))
+        return false;
+    memcpy(frame, mac, 6);
+    memcpy(frame + 6, host_mac, 6);
+    for (int i = 0; i < 2; i++)
+        change_address(ip + 12 + 4 * i, to[i], ip + 10, tcp + 16);
+    return true;
+}
+
+static const uint8_t loopback[] = {127, 0, 0, 1}, net_host[] = {SH_NET_HOST_BYTES};
+
+bool sh_frame_from_loopback(const struct sh_launch_spec *spec, uint8_t *frame, size_t size)
+{
+    return spec->loopback.has &&
+           change_ends(frame, size, (const uint8_t *[]){loopback, loopback},
+                       (const uint8_t *[]){net_host, spec->loopback.address}, spec->loopback.mac);
+}
+
+bool sh_frame_to_loopback(const struct sh_launch_spec *spec, uint8_t *frame, size_t size)
+{
+    static const uint8_t host_mac[] = {SH_FRAME_HOST_MAC}; /* the TAP device's, too */
+    return spec->loopback.has &&
+           change_ends(frame, size, (const uint8_t *[]){spec->loopback.address, net_host},
+                       (const uint8_t *[]){loopback, loopback}, host_mac);
 }

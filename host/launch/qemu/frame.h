@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <shelter/network.h>
+
 #include "host/launch/launch.h"
 
 /* Numbers of 1 to 4 bytes in the order of networks. */
@@ -40,5 +42,13 @@ enum sh_frame_verdict sh_frame_judge(const struct sh_launch_spec *spec, const ui
  * was judged SH_FRAME_REFUSE, as a frame; its size. */
 #define SH_FRAME_REFUSAL_SIZE (14u + 20u + 8u + 60u + 8u)
 size_t sh_frame_refusal(const uint8_t *frame, size_t size, uint8_t answer[SH_FRAME_REFUSAL_SIZE]);
+
+/* TCP between the loopback of the machine's network namespace and the machine: 127.0.0.1 on both
+ * sides there, SH_NET_HOST and the machine's own address here. Each rewrites a frame of its
+ * direction in place, and is false of all others. */
+bool sh_frame_from_loopback(const struct sh_launch_spec *spec, uint8_t *frame, size_t size);
+bool sh_frame_to_loopback(const struct sh_launch_spec *spec, uint8_t *frame, size_t size);
+/* The MAC address of SH_NET_HOST, as libslirp has it. */
+#define SH_FRAME_HOST_MAC 0x52, 0x55, SH_NET_HOST_BYTES
 
 #endif

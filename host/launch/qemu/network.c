@@ -171,11 +171,12 @@ static int publish_ports(struct network *n, const struct sh_launch_spec *spec, s
 
 /* --- the loop --- */
 
-static void take_frame(struct network *n, const uint8_t *frame, size_t size)
+static void take_frame(struct network *n, uint8_t *frame, size_t size)
 {
     uint8_t answer[SH_FRAME_REFUSAL_SIZE];
     switch (sh_frame_judge(n->spec, frame, size)) {
     case SH_FRAME_PASS:
+        (void)sh_frame_to_loopback(n->spec, frame, size);
         if (n->spec->tap_fd >= 0)
             (void)!write(TAP_FD, frame, size); /* full: lost, as on a wire */
         else
@@ -247,6 +248,7 @@ static void take_tap(struct network *n)
         ssize_t size = read(TAP_FD, frame, sizeof(frame));
         if (size <= 0)
             return;
+        (void)sh_frame_from_loopback(n->spec, frame, (size_t)size);
         send_frame(frame, (size_t)size, n);
     }
 }

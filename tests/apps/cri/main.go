@@ -136,9 +136,8 @@ func main() {
 	fmt.Println("talker:", state(talker).ExitCode)
 	if machine {
 		web = serve()
-	} else if !shared {
-		fmt.Println("port-forward:", forwarded(must(rt.PortForward(ctx, &cri.PortForwardRequest{PodSandboxId: id, Port: []int32{80}})).Url, 80))
 	}
+	fmt.Println("port-forward:", forwarded(must(rt.PortForward(ctx, &cri.PortForwardRequest{PodSandboxId: id, Port: []int32{80}})).Url, 80))
 	stats := must(rt.ContainerStats(ctx, &cri.ContainerStatsRequest{ContainerId: web})).Stats
 	fmt.Println("memory counted:", stats.Memory.WorkingSetBytes.Value > 1<<20, "cpu counted:", stats.Cpu.UsageCoreNanoSeconds.Value > 0)
 	if r, err := rt.ExecSync(ctx, &cri.ExecSyncRequest{ContainerId: web, Cmd: []string{"sh", "-c", "echo inside; exit 4"}, Timeout: 30}); err != nil {
