@@ -11,10 +11,16 @@ struct list {
 };
 
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
-#define list_for(it, head) for (struct list *it = (head)->next; it != (head); it = it->next)
-/* The loop's body may remove `it`. */
-#define list_for_safe(it, nx, head)                                                                \
-    for (struct list *it = (head)->next, *nx = it->next; it != (head); it = nx, nx = it->next)
+/* `p` is each object of `type` in turn, whose `member` is on the list. */
+#define list_each(type, p, head, member)                                                           \
+    for (type *p = container_of((head)->next, type, member); &p->member != (head);                 \
+         p = container_of(p->member.next, type, member))
+/* The loop's body may remove `p`, and free it. */
+#define list_each_safe(type, p, head, member)                                                      \
+    for (type *p = container_of((head)->next, type, member),                                       \
+              *after_##p = container_of(p->member.next, type, member);                             \
+         &p->member != (head);                                                                     \
+         p = after_##p, after_##p = container_of(p->member.next, type, member))
 
 static inline void list_init(struct list *head)
 {

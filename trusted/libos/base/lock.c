@@ -354,9 +354,7 @@ uint64_t los_time(void)
 uint64_t los_oldest(void)
 {
     uint64_t oldest = __atomic_add_fetch(&moment.now, 1, __ATOMIC_SEQ_CST);
-    list_for(it, &all_sharers)
-    {
-        const struct thread *t = container_of(it, struct thread, sharing);
+    list_each(const struct thread, t, &all_sharers, sharing) {
         uint64_t began = __atomic_load_n(&t->began, __ATOMIC_SEQ_CST);
         if (began && began < oldest)
             oldest = began;

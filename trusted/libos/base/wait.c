@@ -84,16 +84,12 @@ void wait_wake_events(struct wait_queue *q, uint32_t events)
     bool one = false; /* of those of whom one is enough: best ourselves, who need no wake-up */
     bool seen = false;
     lock_take(&q->lock, RANK_QUEUE);
-    list_for(it, &q->waiters)
-    {
-        struct waiter *w = container_of(it, struct waiter, node);
+    list_each(struct waiter, w, &q->waiters, node) {
         if (w->one && w->thread == self())
             wait_wake_thread(w->thread);
         one = one || (w->one && w->thread && is_woken(w->thread));
     }
-    list_for(it, &q->waiters)
-    {
-        struct waiter *w = container_of(it, struct waiter, node);
+    list_each(struct waiter, w, &q->waiters, node) {
         if (!w->thread) {
             if (!w->one || !seen)
                 seen = (w->woken(w, events) && w->one) || seen;
@@ -110,9 +106,7 @@ bool wait_has_sleeper(struct wait_queue *q)
 {
     bool any = false;
     lock_take(&q->lock, RANK_QUEUE);
-    list_for(it, &q->waiters)
-    {
-        const struct waiter *w = container_of(it, struct waiter, node);
+    list_each(const struct waiter, w, &q->waiters, node) {
         any = any || (w->thread && !is_woken(w->thread));
     }
     lock_give(&q->lock);

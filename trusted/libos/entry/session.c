@@ -45,9 +45,7 @@ static long refuse_session(char *out, size_t size, long error, const char *why)
 
 static struct session *session_find(uint32_t id)
 {
-    list_for(it, &sessions)
-    {
-        struct session *s = container_of(it, struct session, node);
+    list_each(struct session, s, &sessions, node) {
         if (s->id == id)
             return s;
     }
@@ -323,7 +321,8 @@ long session_judge_exec(const struct sh_control_request *r, char *out, size_t si
 {
     struct sh_control_exec head;
     uint32_t count = 0;
-    list_for(it, &sessions) count++;
+    list_each(struct session, s, &sessions, node)
+        count++;
     if (!(settings.requests & SH_POLICY_EXEC))
         return refuse_session(out, size, -EPERM,
                               "the image does not allow exec; build it with --allow exec");

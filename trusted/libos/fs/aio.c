@@ -34,9 +34,7 @@ static uint32_t events_promised;
 
 static struct context *find_context(uint64_t id)
 {
-    list_for(it, &contexts)
-    {
-        struct context *c = container_of(it, struct context, node);
+    list_each(struct context, c, &contexts, node) {
         if (c->id == id && c->owner == current())
             return c;
     }
@@ -47,7 +45,8 @@ static void put_context(struct context *c)
 {
     if (--c->refs)
         return;
-    list_for_safe(it, nx, &c->answers) los_free(container_of(it, struct answer, node));
+    list_each_safe(struct answer, x, &c->answers, node)
+        los_free(x);
     los_free(c);
 }
 
@@ -62,9 +61,7 @@ static void end_context(struct context *c)
 
 void aio_end(const struct process *p)
 {
-    list_for_safe(it, nx, &contexts)
-    {
-        struct context *c = container_of(it, struct context, node);
+    list_each_safe(struct context, c, &contexts, node) {
         if (c->owner == p)
             end_context(c);
     }

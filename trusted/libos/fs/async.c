@@ -69,9 +69,7 @@ void async_signal(struct file *f, int fd, int code, int band)
     struct thread *t = f->owner_type == 0 ? thread_find_any(f->owner) : NULL;
     if (t && may_tell(f, t->process))
         sig_send_item(t->process, t, &item);
-    list_for_safe(it, nx, &processes)
-    {
-        struct process *p = container_of(it, struct process, node);
+    list_each_safe(struct process, p, &processes, node) {
         bool meant = f->owner_type == 1   ? p->pid == f->owner
                      : f->owner_type == 2 ? p->pgid == f->owner
                                           : false;

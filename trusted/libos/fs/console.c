@@ -27,9 +27,7 @@ static struct list consoles = {&consoles, &consoles};
 
 static struct console *console_of(const struct tty *t)
 {
-    list_for(it, &consoles)
-    {
-        struct console *c = container_of(it, struct console, node);
+    list_each(struct console, c, &consoles, node) {
         if (c->tty == t)
             return c;
     }
@@ -140,9 +138,7 @@ static void type_byte(struct console *c, uint8_t byte)
 static void serve_console(struct thread *thread)
 {
     struct console *c = NULL;
-    list_for(it, &consoles)
-    {
-        struct console *one = container_of(it, struct console, node);
+    list_each(struct console, one, &consoles, node) {
         c = one->thread == thread ? one : c;
     }
     for (long n = 1; n > 0;) {

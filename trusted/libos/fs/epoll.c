@@ -72,9 +72,7 @@ static bool has_outside(const struct epoll *e)
  */
 static void wake_sleepers(struct epoll *e)
 {
-    list_for(it, &e->wait.waiters)
-    {
-        struct waiter *w = container_of(it, struct waiter, node);
+    list_each(struct waiter, w, &e->wait.waiters, node) {
         if (w->woken == on_wake)
             wake_sleepers(container_of(w, struct entry, waiter)->epoll);
         else if (w->thread && w->thread != self())
@@ -144,9 +142,7 @@ static bool note_change(struct entry *n)
 
 void epoll_opened(struct file *f)
 {
-    list_for(it, &f->watchers)
-    {
-        struct entry *n = container_of(it, struct entry, watcher.node);
+    list_each(struct entry, n, &f->watchers, watcher.node) {
         if (note_change(n))
             flush_changes(n->epoll, false);
     }
@@ -291,9 +287,7 @@ static struct entry *find_entry(const struct epoll *e, struct file *f, int fd)
 {
     struct entry *found = NULL;
     lock_watchers(f);
-    list_for(it, &f->watchers)
-    {
-        struct entry *n = entry_of(it);
+    list_each(struct entry, n, &f->watchers, watcher.node) {
         if (n->epoll == e && (fd < 0 || n->fd == fd))
             found = n;
     }
@@ -324,7 +318,8 @@ static void leave_epolls(struct file *f)
 static void epoll_release(struct file *f)
 {
     struct epoll *e = f->data;
-    list_for_safe(it, nx, &e->entries) entry_free(container_of(it, struct entry, node));
+    list_each_safe(struct entry, n, &e->entries, node)
+        entry_free(n);
     outside_close(&e->set);
     los_free(e->items);
     los_free(e);
@@ -346,9 +341,7 @@ static uint32_t epoll_poll(struct file *f)
 {
     struct epoll *e = f->data;
     collect_ready(e);
-    list_for(it, &e->ready)
-    {
-        struct entry *n = container_of(it, struct entry, ready);
+    list_each(struct entry, n, &e->ready, ready) {
         if (file_poll(n->file) & wanted_events(n))
             return EPOLLIN | EPOLLRDNORM;
     }
@@ -358,9 +351,7 @@ static uint32_t epoll_poll(struct file *f)
 static void epoll_tell(const struct file *f, struct text *t)
 {
     const struct epoll *e = f->data;
-    list_for(it, &e->entries)
-    {
-        const struct entry *n = container_of(it, struct entry, node);
+    list_each(const struct entry, n, &e->entries, node) {
         text_put(t, "tfd: %8d events: %8x data: %16lx  pos:%lu ino:%lx sdev:%lx\n", n->fd,
                  n->events | EPOLLERR | EPOLLHUP, n->data, n->file->offset,
                  n->file->inode ? n->file->inode->ino : 0,
@@ -407,7 +398,8 @@ static bool look_ready(struct epoll *e, struct questions *q)
 
 static void ask_nested(struct epoll *e, struct questions *q)
 {
-    list_for(it, &e->nested) epoll_questions(container_of(it, struct entry, nested)->file, q);
+    list_each(struct entry, n, &e->nested, nested)
+        epoll_questions(n->file, q);
 }
 
 bool file_is_epoll(const struct file *f)
@@ -435,22 +427,16 @@ static int levels_below(const struct file *f, const struct file *end)
         return 0;
     if (f == end)
         return NESTS_MAX + 1;
-    list_for(it, &((const struct epoll *)f->data)->nested)
-    {
-        int n = levels_below(container_of(it, struct entry, nested)->file, end);
-        most = MAX(most, n);
-    }
+    list_each(struct entry, n, &((const struct epoll *)f->data)->nested, nested)
+        most = MAX(most, levels_below(n->file, end));
     return most + 1;
 }
 
 static int levels_above(const struct file *f)
 {
     int most = 0;
-    list_for(it, &f->watchers)
-    {
-        int n = levels_above(container_of(it, struct entry, watcher.node)->epoll->file);
-        most = MAX(most, n);
-    }
+    list_each(struct entry, n, &f->watchers, watcher.node)
+        most = MAX(most, levels_above(n->epoll->file));
     return most + 1;
 }
 

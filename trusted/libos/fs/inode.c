@@ -184,10 +184,8 @@ void inode_get(struct inode *i)
 
 static void free_xattrs(struct inode *i)
 {
-    list_for_safe(it, nx, &i->xattrs)
-    {
-        struct xattr *x = container_of(it, struct xattr, node);
-        list_remove(it);
+    list_each_safe(struct xattr, x, &i->xattrs, node) {
+        list_remove(&x->node);
         los_free(x->value);
         los_free(x);
     }

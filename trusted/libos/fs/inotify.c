@@ -54,12 +54,11 @@ static long inotify_ioctl(struct file *f, uint64_t request, uint64_t arg)
 static void inotify_release(struct file *f)
 {
     struct notify_instance *in = f->data;
-    list_for_safe(it, nx, &in->watches)
-        notify_remove(container_of(it, struct notify_watch, of_instance), false);
-    list_for_safe(it, nx, &in->events)
-    {
-        list_remove(it);
-        los_free(container_of(it, struct notify_event, node));
+    list_each_safe(struct notify_watch, n, &in->watches, of_instance)
+        notify_remove(n, false);
+    list_each_safe(struct notify_event, n, &in->events, node) {
+        list_remove(&n->node);
+        los_free(n);
     }
     los_free(in);
 }
@@ -67,9 +66,7 @@ static void inotify_release(struct file *f)
 static void inotify_tell(const struct file *f, struct text *t)
 {
     const struct notify_instance *in = f->data;
-    list_for(it, &in->watches)
-    {
-        const struct notify_watch *w = container_of(it, struct notify_watch, of_instance);
+    list_each(const struct notify_watch, w, &in->watches, of_instance) {
         text_put(t, "inotify wd:%x ino:%lx sdev:%lx mask:%x ignored_mask:0 \n", (unsigned)w->wd,
                  w->inode->ino, device_of(w->inode), w->mask);
     }
@@ -106,9 +103,7 @@ long sys_inotify_init1(uint32_t flags)
 
 static struct notify_watch *watch_of(struct notify_instance *in, const struct inode *i)
 {
-    list_for(it, &i->watches)
-    {
-        struct notify_watch *w = container_of(it, struct notify_watch, of_inode);
+    list_each(struct notify_watch, w, &i->watches, of_inode) {
         if (w->instance == in)
             return w;
     }

@@ -23,9 +23,7 @@ static bool is_open_otherwise(const struct file *f, int type)
 {
     if (type == F_RDLCK && area_writes(f->inode))
         return true;
-    list_for(it, &processes)
-    {
-        const struct process *p = container_of(it, struct process, node);
+    list_each(const struct process, p, &processes, node) {
         for (int fd = -1; p->files && (fd = fd_next_of(p->files, fd + 1)) >= 0;) {
             const struct file *o = fd_file_of(p->files, fd);
             if (o != f && o->inode == f->inode && !(o->flags & O_PATH) &&

@@ -5,9 +5,7 @@
 
 static struct flock_entry *flock_of(struct file *f)
 {
-    list_for(it, &f->inode->flocks)
-    {
-        struct flock_entry *e = container_of(it, struct flock_entry, node);
+    list_each(struct flock_entry, e, &f->inode->flocks, node) {
         if (e->file == f)
             return e;
     }
@@ -16,9 +14,7 @@ static struct flock_entry *flock_of(struct file *f)
 
 bool lock_flock_conflicts(struct file *f, bool exclusive)
 {
-    list_for(it, &f->inode->flocks)
-    {
-        struct flock_entry *e = container_of(it, struct flock_entry, node);
+    list_each(struct flock_entry, e, &f->inode->flocks, node) {
         if (e->file != f && (exclusive || e->exclusive))
             return true;
     }
@@ -38,9 +34,7 @@ void lock_flock_release(struct file *f)
 
 struct lock_range *lock_range_conflict(struct inode *i, const struct lock_range *r)
 {
-    list_for(it, &i->ranges)
-    {
-        struct lock_range *o = container_of(it, struct lock_range, node);
+    list_each(struct lock_range, o, &i->ranges, node) {
         if (o->owner != r->owner && o->start <= r->last && r->start <= o->last &&
             (o->exclusive || r->exclusive))
             return o;
@@ -50,9 +44,7 @@ struct lock_range *lock_range_conflict(struct inode *i, const struct lock_range 
 
 struct lock_range *lock_range_own(struct inode *i, const struct lock_range *r)
 {
-    list_for(it, &i->ranges)
-    {
-        struct lock_range *o = container_of(it, struct lock_range, node);
+    list_each(struct lock_range, o, &i->ranges, node) {
         if (o->owner == r->owner && o->start <= r->last && r->start <= o->last)
             return o;
     }
@@ -63,9 +55,7 @@ struct lock_range *lock_range_own(struct inode *i, const struct lock_range *r)
  */
 void lock_range_cut(struct inode *i, const struct lock_range *r, struct lock_range **spare)
 {
-    list_for_safe(it, nx, &i->ranges)
-    {
-        struct lock_range *o = container_of(it, struct lock_range, node);
+    list_each_safe(struct lock_range, o, &i->ranges, node) {
         if (o->owner != r->owner || o->start > r->last || r->start > o->last)
             continue;
         bool head = o->start<r->start, tail = o->last> r->last;
@@ -77,14 +67,14 @@ void lock_range_cut(struct inode *i, const struct lock_range *r, struct lock_ran
                                         .last = o->last,
                                         .exclusive = o->exclusive};
             list_init(&rest->node);
-            list_append(it->next, &rest->node); /* behind it */
+            list_append(o->node.next, &rest->node); /* behind it */
             o->last = r->start - 1;
         } else if (head) {
             o->last = r->start - 1;
         } else if (tail) {
             o->start = r->last + 1;
         } else {
-            list_remove(it);
+            list_remove(&o->node);
             los_free(o);
         }
     }
@@ -96,17 +86,15 @@ void lock_range_insert(struct inode *i, struct lock_range *r)
 {
     struct list *at = &i->ranges;
     bool mine = false;
-    list_for(it, &i->ranges)
-    {
-        const struct lock_range *o = container_of(it, struct lock_range, node);
+    list_each(struct lock_range, o, &i->ranges, node) {
         if (o->owner == r->owner) {
             mine = true;
             if (o->start > r->start) {
-                at = it;
+                at = &o->node;
                 break;
             }
         } else if (mine) {
-            at = it;
+            at = &o->node;
             break;
         }
     }
@@ -115,16 +103,14 @@ void lock_range_insert(struct inode *i, struct lock_range *r)
 
 void lock_range_join(struct inode *i, struct lock_range *r)
 {
-    list_for_safe(it, nx, &i->ranges)
-    {
-        struct lock_range *o = container_of(it, struct lock_range, node);
+    list_each_safe(struct lock_range, o, &i->ranges, node) {
         if (o == r || o->owner != r->owner || o->exclusive != r->exclusive)
             continue;
         if (o->last + 1 != r->start && r->last + 1 != o->start)
             continue;
         r->start = MIN(r->start, o->start);
         r->last = MAX(r->last, o->last);
-        list_remove(it);
+        list_remove(&o->node);
         los_free(o);
     }
 }

@@ -97,9 +97,7 @@ static bool is_deadlock(const void *owner, const void *by)
 {
     for (int depth = 0; depth < 10 && by && by != owner; depth++) {
         const void *next = NULL;
-        list_for(it, &blocked)
-        {
-            const struct blocked *b = container_of(it, struct blocked, node);
+        list_each(const struct blocked, b, &blocked, node) {
             if (b->owner == by)
                 next = b->by;
         }
@@ -154,9 +152,7 @@ static long range_set(struct file *f, const struct lock_range *want, bool unlock
 /* Of a lock that belongs to an open file: -1 (fcntl(2)). */
 static int owner_pid(const void *owner)
 {
-    list_for(it, &processes)
-    {
-        const struct process *p = container_of(it, struct process, node);
+    list_each(const struct process, p, &processes, node) {
         if (p == owner)
             return p->pid;
     }

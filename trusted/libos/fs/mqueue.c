@@ -64,7 +64,8 @@ static void put_queue(struct queue *q)
 {
     if (--q->refs)
         return;
-    list_for_safe(it, nx, &q->messages) los_free(container_of(it, struct message, node));
+    list_each_safe(struct message, m, &q->messages, node)
+        los_free(m);
     queue_count--;
     los_free(q);
 }
@@ -89,9 +90,7 @@ static const struct file_ops mq_ops = {
 
 static struct queue *find_queue(const char *name)
 {
-    list_for(it, &names)
-    {
-        struct queue *q = container_of(it, struct queue, node);
+    list_each(struct queue, q, &names, node) {
         if (!strcmp(q->name, name))
             return q;
     }

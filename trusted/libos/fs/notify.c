@@ -91,9 +91,7 @@ long notify_signals(int fd, struct file *f, uint32_t what)
 {
     struct notify_watch *w = NULL;
     uint32_t mask = mask_of(what);
-    list_for(it, &f->inode->watches)
-    {
-        struct notify_watch *o = container_of(it, struct notify_watch, of_inode);
+    list_each(struct notify_watch, o, &f->inode->watches, of_inode) {
         w = o->file == f ? o : w;
     }
     if (!mask) {
@@ -128,9 +126,7 @@ static void tell_watches(struct inode *i, const struct inode *about, uint32_t wh
 {
     bool dir = (about->mode & S_IFMT) == S_IFDIR && !(what & NOTIFY_DELETE_SELF) &&
                (name || !(what & NOTIFY_MOVE_SELF));
-    list_for_safe(it, nx, &i->watches)
-    {
-        struct notify_watch *w = container_of(it, struct notify_watch, of_inode);
+    list_each_safe(struct notify_watch, w, &i->watches, of_inode) {
         if (!(w->mask & what) || (unlinked && (w->mask & IN_EXCL_UNLINK)))
             continue;
         if (w->instance)
@@ -175,6 +171,6 @@ void notify_gone(struct inode *i)
     if (!notify_watches)
         return;
     tell_watches(i, i, NOTIFY_DELETE_SELF, 0, NULL, false);
-    list_for_safe(it, nx, &i->watches)
-        notify_remove(container_of(it, struct notify_watch, of_inode), true);
+    list_each_safe(struct notify_watch, n, &i->watches, of_inode)
+        notify_remove(n, true);
 }

@@ -139,14 +139,12 @@ static void reap_beside(struct quiet *q)
     uint64_t oldest = los_oldest();
     list_init(&mine);
     lock_take(&q->lock, RANK_OBJECT);
-    list_for_safe(it, nx, &q->files)
-    {
-        const struct file *f = container_of(it, struct file, ending);
+    list_each_safe(struct file, f, &q->files, ending) {
         if (__atomic_load_n(&f->refs, __ATOMIC_ACQUIRE) ||
             __atomic_load_n(&f->left, __ATOMIC_ACQUIRE) >= oldest || !ends_quietly(f))
             continue;
-        list_remove(it);
-        list_append(&mine, it);
+        list_remove(&f->ending);
+        list_append(&mine, &f->ending);
         q->count--;
     }
     lock_give(&q->lock);

@@ -214,9 +214,8 @@ static int list_numbers(struct listing *l, enum kind kind, const struct process 
     if (kind == TASKS_OF) {
         if (p->zombie)
             r = list_number(l, p->pid, INO_THREAD | INO_WHO(p->pid), 4);
-        list_for(it, &p->threads)
-        {
-            int tid = container_of(it, struct thread, node)->tid;
+        list_each(struct thread, t, &p->threads, node) {
+            int tid = t->tid;
             r = r ? r : list_number(l, tid, INO_THREAD | INO_WHO(tid), 4);
         }
         return r;
@@ -251,9 +250,8 @@ static int proc_list(struct dentry *dir, struct listing *l)
                                                               : 4);
     }
     if (!e)
-        list_for(it, &processes)
-        {
-            int pid = container_of(it, struct process, node)->pid;
+        list_each(struct process, p, &processes, node) {
+            int pid = p->pid;
             r = r ? r : list_number(l, pid, INO_WHO(pid), 4);
         }
     return r;

@@ -165,7 +165,8 @@ void proc_show_node_meminfo(struct text *t)
 
 void proc_show_pids(struct text *t)
 {
-    list_for(it, &processes) text_put(t, "%d\n", container_of(it, struct process, node)->pid);
+    list_each(struct process, p, &processes, node)
+        text_put(t, "%d\n", p->pid);
 }
 
 /* System V's objects. */

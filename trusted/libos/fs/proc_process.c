@@ -245,8 +245,8 @@ void proc_show_personality(struct text *t)
 
 void proc_show_children(struct text *t)
 {
-    list_for(it, &t->process->children)
-        text_put(t, "%d ", container_of(it, struct process, sibling)->pid);
+    list_each(struct process, p, &t->process->children, sibling)
+        text_put(t, "%d ", p->pid);
 }
 
 /* Links: text of where they lead. */
@@ -385,9 +385,7 @@ void proc_show_io(struct text *t)
     uint64_t calls[2], bytes[2];
     memcpy(calls, t->process->moves, sizeof(calls));
     memcpy(bytes, t->process->moved, sizeof(bytes));
-    list_for(it, &t->process->threads)
-    {
-        const struct thread *th = container_of(it, struct thread, node);
+    list_each(const struct thread, th, &t->process->threads, node) {
         for (int i = 0; i < 2; i++) {
             calls[i] += th->moves[i];
             bytes[i] += th->moved[i];

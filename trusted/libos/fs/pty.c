@@ -627,9 +627,7 @@ static int open_slave(struct file *f, struct tty *t)
 
 int pty_open_slave(struct file *f)
 {
-    list_for(it, &ttys)
-    {
-        struct tty *t = container_of(it, struct tty, node);
+    list_each(struct tty, t, &ttys, node) {
         if (!t->name || t->name->inode != f->inode)
             continue;
         return t->locked ? -EIO : open_slave(f, t);

@@ -164,9 +164,7 @@ static void keep_dentry(struct dentry *d)
 
 static struct dentry *find_dentry(struct dentry *dir, const char *name, size_t size)
 {
-    list_for(it, name_bucket(dir, name, size))
-    {
-        struct dentry *d = container_of(it, struct dentry, hash);
+    list_each(struct dentry, d, name_bucket(dir, name, size), hash) {
         if (d->parent == dir && !strncmp(d->name, name, size) && !d->name[size])
             return d;
     }

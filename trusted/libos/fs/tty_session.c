@@ -12,9 +12,7 @@ struct list ttys = {&ttys, &ttys};
 
 struct tty *tty_of_session(int32_t sid)
 {
-    list_for(it, &ttys)
-    {
-        struct tty *t = container_of(it, struct tty, node);
+    list_each(struct tty, t, &ttys, node) {
         if (sid && t->sid == sid)
             return t;
     }
@@ -90,9 +88,7 @@ static long set_foreground(struct tty *t, uint64_t from)
         return -EINVAL;
     if (t != tty_of_process(current()))
         return -ENOTTY;
-    list_for(it, &processes)
-    {
-        const struct process *p = container_of(it, struct process, node);
+    list_each(const struct process, p, &processes, node) {
         if (p->pgid == pgid)
             sid = p->sid;
     }

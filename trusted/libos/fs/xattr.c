@@ -14,9 +14,7 @@
 
 static struct xattr *find_xattr(const struct inode *i, const char *name)
 {
-    list_for(it, &i->xattrs)
-    {
-        struct xattr *x = container_of(it, struct xattr, node);
+    list_each(struct xattr, x, &i->xattrs, node) {
         if (!strcmp(x->name, name))
             return x;
     }
@@ -108,9 +106,7 @@ static bool is_listed(const char *name)
 static long list_xattrs(const struct inode *i, uint64_t to, uint64_t size)
 {
     uint64_t done = 0;
-    list_for(it, &i->xattrs)
-    {
-        const struct xattr *x = container_of(it, struct xattr, node);
+    list_each(const struct xattr, x, &i->xattrs, node) {
         size_t n = strlen(x->name) + 1;
         if (!is_listed(x->name))
             continue;

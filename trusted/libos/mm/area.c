@@ -179,9 +179,7 @@ bool area_covers(uint64_t start, uint64_t end)
 
 bool area_writes(const struct inode *i)
 {
-    list_for(it, &i->maps)
-    {
-        const struct area *a = container_of(it, struct area, mapped);
+    list_each(const struct area, a, &i->maps, mapped) {
         if (a->shared && a->write_ok)
             return true;
     }

@@ -61,9 +61,7 @@ static bool begin_change(uint64_t start, uint64_t end, bool covered)
 
 static bool is_used(uint64_t start, uint64_t end)
 {
-    list_for(it, &current()->threads)
-    {
-        const struct thread *t = container_of(it, struct thread, node);
+    list_each(const struct thread, t, &current()->threads, node) {
         if (t != self() && __atomic_load_n(&t->uses_high, __ATOMIC_ACQUIRE) > start &&
             __atomic_load_n(&t->uses_low, __ATOMIC_ACQUIRE) < end)
             return true;

@@ -33,9 +33,7 @@ void object_map_remove(struct area *a)
 static bool drop_clean(struct inode *i, uint64_t index, bool only_look)
 {
     struct frame_gone gone = {0};
-    list_for(it, &i->maps)
-    {
-        const struct area *a = container_of(it, struct area, mapped);
+    list_each(const struct area, a, &i->maps, mapped) {
         uint64_t addr = a->shared ? 0 : address_in(a, index);
         if (!addr)
             continue;
@@ -55,9 +53,7 @@ int object_follow(struct inode *i, uint64_t index)
         return 0;
     if (los_is_shared())
         return -EAGAIN;
-    list_for(it, &i->maps)
-    {
-        const struct area *a = container_of(it, struct area, mapped);
+    list_each(const struct area, a, &i->maps, mapped) {
         uint8_t state = page_state_of(a->space, addr);
         if (a->shared && address_in(a, index) == addr && (state & PAGE_OBJECT))
             page_state_set(a->space, addr, 1, state & (uint8_t)~PORT_W);
@@ -70,9 +66,7 @@ int object_follow(struct inode *i, uint64_t index)
 static bool forget_at(struct inode *i, uint64_t index, uint64_t addr)
 {
     bool had = false;
-    list_for(it, &i->maps)
-    {
-        struct area *a = container_of(it, struct area, mapped);
+    list_each(struct area, a, &i->maps, mapped) {
         if (!a->shared || address_in(a, index) != addr ||
             !(page_state_of(a->space, addr) & PAGE_OBJECT))
             continue;
@@ -161,9 +155,7 @@ int object_map(struct area *a, uint64_t addr, bool write)
 
 static bool mapped_elsewhere(struct inode *i, uint64_t index, uint64_t addr)
 {
-    list_for(it, &i->maps)
-    {
-        const struct area *a = container_of(it, struct area, mapped);
+    list_each(const struct area, a, &i->maps, mapped) {
         if (a->shared && address_in(a, index) == addr &&
             (page_state_of(a->space, addr) & PAGE_OBJECT))
             return true;
@@ -210,9 +202,7 @@ void object_end_write(struct inode *i, uint64_t index)
     if (!page || !object_is_mapped(page))
         return;
     uint64_t addr = (uint64_t)page;
-    list_for(it, &i->maps)
-    {
-        const struct area *a = container_of(it, struct area, mapped);
+    list_each(const struct area, a, &i->maps, mapped) {
         uint8_t state = page_state_of(a->space, addr);
         if (!a->shared || address_in(a, index) != addr || !(state & PAGE_OBJECT) ||
             a->space->family->resident != a->space)
@@ -227,9 +217,7 @@ void object_drop(struct inode *i, uint64_t from, uint64_t end)
     struct frame_gone gone = {0};
     uint64_t index;
     void *page;
-    list_for(it, &i->maps)
-    {
-        const struct area *a = container_of(it, struct area, mapped);
+    list_each(const struct area, a, &i->maps, mapped) {
         uint64_t first = a->offset >> PAGE_SHIFT;
         uint64_t at = a->start + (from > first ? (from - first) << PAGE_SHIFT : 0);
         for (; !a->shared && (at = page_next_leaf(a->space, at, a->end)) < a->end;

@@ -56,9 +56,7 @@ static struct process *choose_process(void)
 {
     struct process *victim = current();
     int64_t most = INT64_MIN;
-    list_for(it, &processes)
-    {
-        struct process *p = container_of(it, struct process, node);
+    list_each(struct process, p, &processes, node) {
         if (!p->space || p->exiting || p->oom_score_adj == OOM_NEVER)
             continue;
         int64_t points = points_of(p);
@@ -93,9 +91,7 @@ bool oom_spare(void)
         chosen = p->pid;
         kills++;
         memory_ahead(0);
-        list_for(it, &processes)
-        {
-            struct process *q = container_of(it, struct process, node);
+        list_each(struct process, q, &processes, node) {
             if (q->space == p->space)
                 sig_send_item(q, NULL, &(struct sig_item){.signo = SIGKILL});
         }

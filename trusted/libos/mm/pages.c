@@ -243,9 +243,7 @@ static bool others_have(const struct space *s, uint64_t addr, uint8_t bits)
 {
     if (s->family->count < 2)
         return false;
-    list_for(it, &s->family->members)
-    {
-        const struct space *o = container_of(it, struct space, member);
+    list_each(const struct space, o, &s->family->members, member) {
         if (o != s && (page_state_of(o, addr) & bits) == bits)
             return true;
     }
@@ -255,9 +253,7 @@ static bool others_have(const struct space *s, uint64_t addr, uint8_t bits)
 /* The others that have it in common get copies; then it is the caller's alone. */
 int page_unshare(struct space *s, uint64_t addr)
 {
-    list_for(it, &s->family->members)
-    {
-        struct space *o = container_of(it, struct space, member);
+    list_each(struct space, o, &s->family->members, member) {
         uint8_t state = page_state_of(o, addr);
         if (o == s || !(state & PAGE_COMMON))
             continue;

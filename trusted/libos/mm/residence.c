@@ -32,9 +32,7 @@ struct residence_wait {
 
 static struct space *member_of(const struct family *f, uint16_t id)
 {
-    list_for(it, &f->members)
-    {
-        struct space *s = container_of(it, struct space, member);
+    list_each(struct space, s, &f->members, member) {
         if (s->id == id)
             return s;
     }
@@ -50,9 +48,7 @@ static int make_readable(uint64_t addr)
 static int copy_common(struct family *f, uint64_t addr)
 {
     int r = make_readable(addr);
-    list_for(it, &f->members)
-    {
-        struct space *o = container_of(it, struct space, member);
+    list_each(struct space, o, &f->members, member) {
         uint8_t state = page_state_of(o, addr);
         if (r || !(state & PAGE_COMMON))
             continue;
@@ -68,9 +64,7 @@ static int copy_common(struct family *f, uint64_t addr)
 
 static int home_object(struct family *f, uint64_t addr)
 {
-    list_for(it, &f->members)
-    {
-        struct space *o = container_of(it, struct space, member);
+    list_each(struct space, o, &f->members, member) {
         const struct area *a = page_state_of(o, addr) & PAGE_OBJECT ? area_find_in(o, addr) : NULL;
         if (a)
             return object_home(a->file->inode, (a->offset + (addr - a->start)) >> PAGE_SHIFT);
@@ -398,14 +392,11 @@ int residence_settle(struct space *s, uint64_t start, uint64_t end)
 /* Does a thread of s run program code? Who shares the lock may hear of one that is about to. */
 static bool runs_program(const struct space *s)
 {
-    list_for(it, &processes)
-    {
-        const struct process *p = container_of(it, struct process, node);
+    list_each(const struct process, p, &processes, node) {
         if (p->space != s)
             continue;
-        list_for(jt, &p->threads)
-        {
-            if (__atomic_load_n(&container_of(jt, struct thread, node)->in_user, __ATOMIC_RELAXED))
+        list_each(struct thread, t, &p->threads, node) {
+            if (__atomic_load_n(&t->in_user, __ATOMIC_RELAXED))
                 return true;
         }
     }
@@ -416,14 +407,10 @@ static bool runs_program(const struct space *s)
 static bool others_run(struct family *f, const struct space *s)
 {
     bool any = false;
-    list_for(it, &processes)
-    {
-        struct process *p = container_of(it, struct process, node);
+    list_each(struct process, p, &processes, node) {
         if (!p->space || p->space->family != f || p->space == s)
             continue;
-        list_for(jt, &p->threads)
-        {
-            struct thread *t = container_of(jt, struct thread, node);
+        list_each(struct thread, t, &p->threads, node) {
             if (!t->in_user)
                 continue;
             f->wanted = any = true;
@@ -469,9 +456,7 @@ bool residence_has(void)
 static void wake_ready(const struct family *f)
 {
     bool first = true;
-    list_for(it, &f->waiting)
-    {
-        struct residence_wait *w = container_of(it, struct residence_wait, node);
+    list_each(struct residence_wait, w, &f->waiting, node) {
         if (w->space == f->resident || first)
             los_wake_later(w->thread);
         first = first && w->space == f->resident;
@@ -609,12 +594,8 @@ void residence_idle(void)
 static bool await_pass(bool begin, bool registered)
 {
     bool any = false;
-    list_for(it, &processes)
-    {
-        struct process *p = container_of(it, struct process, node);
-        list_for(jt, &p->threads)
-        {
-            struct thread *t = container_of(jt, struct thread, node);
+    list_each(struct process, p, &processes, node) {
+        list_each(struct thread, t, &p->threads, node) {
             if (begin && t->in_user && p->space && (p->space->global_barriers || !registered))
                 t->in_user = IN_USER_WANTED;
             if (t->in_user != IN_USER_WANTED)

@@ -79,18 +79,13 @@ static void become_one(struct family *into, struct family *from)
         void **slot = radix_slot(&places, index);
         *slot = *slot == from ? into : *slot;
     }
-    list_for_safe(it, nx, &from->members)
-    {
-        list_remove(it);
-        list_append(&into->members, it);
-        container_of(it, struct space, member)->family = into;
+    list_each_safe(struct space, m, &from->members, member) {
+        list_remove(&m->member);
+        list_append(&into->members, &m->member);
+        m->family = into;
         into->count++;
     }
-    list_for_safe(jt, ny, &from->waiting)
-    {
-        list_remove(jt);
-        list_append(&into->waiting, jt);
-    }
+    list_splice(&into->waiting, &from->waiting);
     los_free(from);
 }
 
@@ -173,9 +168,7 @@ bool place_more(uint64_t size)
 
 static bool id_in_use(uint16_t id)
 {
-    list_for(it, &processes)
-    {
-        const struct process *p = container_of(it, struct process, node);
+    list_each(const struct process, p, &processes, node) {
         if (p->space && p->space->id == id)
             return true;
     }
@@ -232,9 +225,8 @@ static bool uses_place(const struct space *s, uint64_t low)
 
 static bool place_is_used(const struct family *f, uint64_t low)
 {
-    list_for(it, &f->members)
-    {
-        if (uses_place(container_of(it, struct space, member), low))
+    list_each(struct space, m, &f->members, member) {
+        if (uses_place(m, low))
             return true;
     }
     return false;

@@ -370,9 +370,7 @@ static long receive_stream(struct sock *s, struct io *io, int flags, struct lett
 {
     long done = 0;
     bool begun = false;
-    list_for_safe(it, nx, &s->chunks)
-    {
-        struct chunk *c = container_of(it, struct chunk, node);
+    list_each_safe(struct chunk, c, &s->chunks, node) {
         uint64_t n = MIN(io->left, c->size - c->at);
         bool barrier = c->letter.file_count > 0;
         if (begun && is_from_another(s, &l->cred, &c->letter.cred)) {
@@ -489,10 +487,8 @@ uint32_t inside_poll(struct sock *s)
 
 void inside_unlisten(struct sock *s)
 {
-    list_for_safe(pt, pn, &s->pending)
-    {
-        struct sock *end = container_of(pt, struct sock, pend_node);
-        list_remove(pt);
+    list_each_safe(struct sock, end, &s->pending, pend_node) {
+        list_remove(&end->pend_node);
         if (end->family != AF_UNIX && end->peer)
             end->peer->error = -ECONNRESET;
         inside_close(end);
@@ -517,7 +513,8 @@ bool inside_leave(struct sock *s)
         s->ended = true;
         SET(s->read_shut, true);
         SET(s->write_shut, true);
-        list_for_safe(it, nx, &s->chunks) chunk_drop(s, container_of(it, struct chunk, node));
+        list_each_safe(struct chunk, c, &s->chunks, node)
+            chunk_drop(s, c);
     }
     lock_give(&s->lock);
     if (!can)
@@ -551,7 +548,8 @@ void inside_close(struct sock *s)
     /* Who closes with something unread, or without wishing to linger, resets. */
     bool reset = (!list_empty(&s->chunks) && s->type != SOCK_DGRAM) ||
                  (s->family != AF_UNIX && s->linger.on && !s->linger.seconds);
-    list_for_safe(it, nx, &s->chunks) chunk_drop(s, container_of(it, struct chunk, node));
+    list_each_safe(struct chunk, c, &s->chunks, node)
+        chunk_drop(s, c);
     if (s->state == SOCK_LISTENING)
         inside_unlisten(s);
     s->read_shut = s->write_shut = true;

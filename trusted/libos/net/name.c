@@ -86,9 +86,8 @@ static bool names_conflict(const struct sock *a, const struct sock *b)
 
 bool name_in_conflict(const struct sock *s)
 {
-    list_for(it, port_bucket(addr_port(&s->own)))
-    {
-        if (names_conflict(s, container_of(it, struct sock, names)))
+    list_each(struct sock, o, port_bucket(addr_port(&s->own)), names) {
+        if (names_conflict(s, o))
             return true;
     }
     return false;
@@ -119,9 +118,7 @@ struct sock *name_receiver(int type, const struct addr *to, const struct addr *f
     /* Of those of one port (SO_REUSEPORT) each in its turn. */
     for (int pass = 0; pass < 2 && (!pass || equal); pass++) {
         uint32_t n = 0;
-        list_for(it, port_bucket(addr_port(to)))
-        {
-            struct sock *s = container_of(it, struct sock, names);
+        list_each(struct sock, s, port_bucket(addr_port(to)), names) {
             int f = rate_fit(s, type, to, from);
             if (!pass && f > score) {
                 score = f;
@@ -140,9 +137,7 @@ struct sock *name_receiver(int type, const struct addr *to, const struct addr *f
 static struct sock *find_abstract(const struct addr *a)
 {
     port_bucket(0);
-    list_for(it, &abstract)
-    {
-        struct sock *s = container_of(it, struct sock, names);
+    list_each(struct sock, s, &abstract, names) {
         if (s->own.size == a->size && !memcmp(s->own.bytes, a->bytes, a->size))
             return s;
     }
@@ -151,9 +146,7 @@ static struct sock *find_abstract(const struct addr *a)
 
 static bool port_is_used(const struct sock *s, uint16_t port)
 {
-    list_for(it, port_bucket(port))
-    {
-        struct sock *o = container_of(it, struct sock, names);
+    list_each(struct sock, o, port_bucket(port), names) {
         if (o->type == s->type && addr_port(&o->own) == port)
             return true;
     }

@@ -43,10 +43,9 @@ void sock_put(struct sock *s)
     if (--s->refs)
         return;
     los_free(s->parts);
-    list_for_safe(it, nx, &s->errors)
-    {
-        list_remove(it);
-        los_free(container_of(it, struct chunk, node));
+    list_each_safe(struct chunk, c, &s->errors, node) {
+        list_remove(&c->node);
+        los_free(c);
     }
     los_free(s);
 }

@@ -32,9 +32,7 @@ static int exit_code_of(int wait_status)
 /* Every thread of p but this one looks at what happened. */
 void process_kick(struct process *p)
 {
-    list_for(it, &p->threads)
-    {
-        struct thread *t = container_of(it, struct thread, node);
+    list_each(struct thread, t, &p->threads, node) {
         if (t != self())
             sig_wake_for_mask(t);
     }
@@ -93,9 +91,7 @@ static struct process *new_parent(struct process *p)
 static void wake_orphans(int32_t pgid)
 {
     bool stopped = false;
-    list_for(it, &processes)
-    {
-        const struct process *p = container_of(it, struct process, node);
+    list_each(const struct process, p, &processes, node) {
         stopped = stopped || (p->pgid == pgid && p->stopped && !p->zombie);
     }
     if (!stopped || !group_is_orphaned(pgid))
@@ -107,11 +103,9 @@ static void wake_orphans(int32_t pgid)
 static void give_children_away(struct process *p)
 {
     struct process *heir = new_parent(p);
-    list_for_safe(it, nx, &p->children)
-    {
-        struct process *c = container_of(it, struct process, sibling);
-        list_remove(it);
-        list_append(&heir->children, it);
+    list_each_safe(struct process, c, &p->children, sibling) {
+        list_remove(&c->sibling);
+        list_append(&heir->children, &c->sibling);
         c->parent = heir;
         c->exit_signal = SIGCHLD;
         if (c->death_signal && !c->zombie) {
@@ -346,9 +340,7 @@ static bool has_news(struct process *c, int options, struct news *n)
 static int find_news(int type, int id, int options, struct news *n)
 {
     int r = -ECHILD;
-    list_for(it, &current()->children)
-    {
-        struct process *c = container_of(it, struct process, sibling);
+    list_each(struct process, c, &current()->children, sibling) {
         if (!is_wanted(c, type, id, options))
             continue;
         if (has_news(c, options, n))

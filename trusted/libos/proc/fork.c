@@ -203,7 +203,8 @@ static long make_process(const struct clone_request *q)
 {
     struct thread *t = self();
     uint32_t nproc = 0;
-    list_for(it, &processes) nproc++;
+    list_each(struct process, other, &processes, node)
+        nproc++;
     if (nproc >= current()->limits[6].soft) /* RLIMIT_NPROC */
         return -EAGAIN;
     struct process *p = new_process(q);

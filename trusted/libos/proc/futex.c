@@ -67,12 +67,10 @@ static struct wait_queue *take_bucket(const struct key *k)
 static int wake_locked(struct wait_queue *q, struct key key, int64_t count, uint32_t bits)
 {
     int woken = 0;
-    list_for_safe(it, nx, &q->waiters)
-    {
-        struct futex_waiter *f = container_of(it, struct futex_waiter, w.node);
+    list_each_safe(struct futex_waiter, f, &q->waiters, w.node) {
         if (!same_key(&f->key, &key) || !(f->bits & bits) || woken >= count)
             continue;
-        list_remove(it);
+        list_remove(&f->w.node);
         __atomic_store_n(&f->done, true, __ATOMIC_SEQ_CST);
         wait_wake_thread(f->w.thread);
         woken++;
@@ -169,15 +167,13 @@ static long requeue_waiters(uint64_t from, uint64_t to, int64_t wake_count, int6
     }
     int woken = wake_locked(q, key, wake_count, FUTEX_BITSET_MATCH_ANY);
     int64_t moved = 0;
-    list_for_safe(it, nx, &q->waiters)
-    {
-        struct futex_waiter *f = container_of(it, struct futex_waiter, w.node);
+    list_each_safe(struct futex_waiter, f, &q->waiters, w.node) {
         if (!same_key(&f->key, &key) || moved >= move_count)
             continue;
-        list_remove(it);
+        list_remove(&f->w.node);
         f->key = target;
         __atomic_store_n(&f->w.queue, other, __ATOMIC_RELEASE);
-        list_append(&other->waiters, it);
+        list_append(&other->waiters, &f->w.node);
         moved++;
     }
     give_both(q, other);

@@ -23,9 +23,7 @@ long sys_getsid(int pid)
 
 static bool group_exists(int pgid, int sid)
 {
-    list_for(it, &processes)
-    {
-        const struct process *p = container_of(it, struct process, node);
+    list_each(const struct process, p, &processes, node) {
         if (p->pgid == pgid && p->sid == sid)
             return true;
     }
@@ -53,9 +51,8 @@ long sys_setpgid(int pid, int pgid)
 long sys_setsid(void)
 {
     struct process *me = current();
-    list_for(it, &processes)
-    {
-        if (container_of(it, struct process, node)->pgid == me->pid)
+    list_each(struct process, p, &processes, node) {
+        if (p->pgid == me->pid)
             return -EPERM; /* it leads a group, or led one that is still there */
     }
     me->sid = me->pgid = me->pid;

@@ -82,9 +82,7 @@ static void release_key(struct key *k)
 
 static struct key *find_serial(int32_t serial)
 {
-    list_for(it, &all)
-    {
-        struct key *k = container_of(it, struct key, node);
+    list_each(struct key, k, &all, node) {
         if (k->serial == serial)
             return k;
     }
@@ -212,9 +210,7 @@ static struct key *user_ring(const char *format)
 {
     char name[32];
     fmt(name, sizeof(name), format, current()->uid);
-    list_for(it, &all)
-    {
-        struct key *k = container_of(it, struct key, node);
+    list_each(struct key, k, &all, node) {
         if (k->type == KEYRING && k->uid == current()->uid && !strcmp(k->description, name))
             return k;
     }
@@ -518,9 +514,7 @@ static long join_session(uint64_t name)
     int r = name ? read_text(name, &text) : 0;
     if (!r && text && text[0] == '.')
         r = -EPERM;
-    list_for(it, &all)
-    {
-        struct key *k = container_of(it, struct key, node);
+    list_each(struct key, k, &all, node) {
         if (!r && text && k->type == KEYRING && !check_alive(k) && !strcmp(k->description, text) &&
             k->uid == current()->uid && is_allowed(k, SEARCH, false))
             ring = k;
@@ -571,9 +565,7 @@ static long invalidate_key(int32_t id)
     if (r)
         return r;
     key_get(f.key);
-    list_for(it, &all)
-    {
-        struct key *ring = container_of(it, struct key, node);
+    list_each(struct key, ring, &all, node) {
         uint32_t i = place_in(ring, f.key);
         if (i < ring->count)
             unlink_at(ring, i);

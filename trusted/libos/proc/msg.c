@@ -40,7 +40,8 @@ static void put_queue(struct queue *q)
 {
     if (--q->refs)
         return;
-    list_for_safe(it, nx, &q->messages) los_free(container_of(it, struct message, node));
+    list_each_safe(struct message, m, &q->messages, node)
+        los_free(m);
     los_free(q);
 }
 
@@ -126,9 +127,7 @@ static struct message *choose_message(const struct queue *q, int64_t type, int f
     struct message *best = NULL;
     int64_t at = 0;
     int64_t limit = type == INT64_MIN ? INT64_MAX : -type;
-    list_for(it, &q->messages)
-    {
-        struct message *m = container_of(it, struct message, node);
+    list_each(struct message, m, &q->messages, node) {
         if (flags & MSG_COPY) { /* the one that stands there */
             if (at++ == type)
                 return m;

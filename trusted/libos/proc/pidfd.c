@@ -135,9 +135,7 @@ struct process *pidfd_process(int fd)
 
 void pidfd_ended(struct process *p)
 {
-    list_for(it, &all)
-    {
-        struct pidfd *d = container_of(it, struct pidfd, node);
+    list_each(struct pidfd, d, &all, node) {
         if (d->pid != p->pid || d->start_time != p->start_time)
             continue;
         d->ended = true;

@@ -29,9 +29,7 @@ long sys_getpriority(int which, int who)
     long best = -ESRCH;
     if (which < PRIO_PROCESS || which > PRIO_USER)
         return -EINVAL;
-    list_for(it, &processes)
-    {
-        const struct process *p = container_of(it, struct process, node);
+    list_each(const struct process, p, &processes, node) {
         if (!p->zombie && is_meant(p, which, who))
             best = MAX(best, 20 - p->nice);
     }
@@ -54,9 +52,7 @@ long sys_setpriority(int which, int who, int priority)
     int nice = MIN(MAX(priority, NICE_MIN), NICE_MAX), result = -ESRCH;
     if (which < PRIO_PROCESS || which > PRIO_USER)
         return -EINVAL;
-    list_for(it, &processes)
-    {
-        struct process *p = container_of(it, struct process, node);
+    list_each(struct process, p, &processes, node) {
         if (p->zombie || !is_meant(p, which, who))
             continue;
         int r = set_nice(p, nice);
@@ -82,9 +78,7 @@ long sys_ioprio_get(int which, int who)
     long best = -ESRCH;
     if (which < IOPRIO_PROCESS || which > IOPRIO_USER)
         return -EINVAL;
-    list_for(it, &processes)
-    {
-        const struct process *p = container_of(it, struct process, node);
+    list_each(const struct process, p, &processes, node) {
         uint32_t own = CLASS_BEST_EFFORT << CLASS_SHIFT | (uint32_t)(p->nice - NICE_MIN) / 5;
         long is = p->ioprio & IOPRIO_SET ? p->ioprio & ~IOPRIO_SET : own;
         if (!p->zombie && is_meant(p, which - 1, who))
@@ -103,9 +97,7 @@ long sys_ioprio_set(int which, int who, int ioprio)
         return -EPERM;
     if (which < IOPRIO_PROCESS || which > IOPRIO_USER)
         return -EINVAL;
-    list_for(it, &processes)
-    {
-        struct process *p = container_of(it, struct process, node);
+    list_each(struct process, p, &processes, node) {
         if (p->zombie || !is_meant(p, which - 1, who))
             continue;
         bool may = current()->euid == p->uid || current()->uid == p->uid || capable(CAP_SYS_NICE);

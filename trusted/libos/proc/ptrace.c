@@ -96,9 +96,7 @@ static void tell_again(struct thread *t)
 
 void ptrace_continued(struct process *p)
 {
-    list_for(it, &p->threads)
-    {
-        struct thread *t = container_of(it, struct thread, node);
+    list_each(struct thread, t, &p->threads, node) {
         if (t->tracee && t->tracee->listening)
             t->stop_wanted = true;
     }
@@ -270,9 +268,7 @@ void ptrace_thread_ends(struct thread *t, int wait_status, bool last)
     e->thread = NULL;
     e->status = end_status(t, wait_status);
     e->reported = e->tid == p->pid && !last; /* the process's end comes later */
-    list_for(it, &e->tracer->tracees)
-    {
-        struct tracee *leader = container_of(it, struct tracee, node);
+    list_each(struct tracee, leader, &e->tracer->tracees, node) {
         if (last && leader->tid == p->pid) {
             leader->status = e->status;
             leader->reported = false;
@@ -296,9 +292,7 @@ static void leave_alone(struct tracee *e, int signo)
 
 void ptrace_tracer_ends(struct process *p)
 {
-    list_for_safe(it, nx, &p->tracees)
-    {
-        struct tracee *e = container_of(it, struct tracee, node);
+    list_each_safe(struct tracee, e, &p->tracees, node) {
         struct thread *t = e->thread;
         struct sig_item kill = {.signo = SIGKILL};
         bool ends = t && (e->options & PTRACE_O_EXITKILL);
@@ -322,9 +316,7 @@ static bool is_meant(const struct tracee *e, int type, int id)
 
 struct tracee *ptrace_find_news(int type, int id, bool *any)
 {
-    list_for(it, &current()->tracees)
-    {
-        struct tracee *e = container_of(it, struct tracee, node);
+    list_each(struct tracee, e, &current()->tracees, node) {
         if (!is_meant(e, type, id))
             continue;
         *any = true;

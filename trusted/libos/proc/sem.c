@@ -48,7 +48,8 @@ static void put_set(struct set *s)
 {
     if (--s->refs)
         return;
-    list_for_safe(it, nx, &s->undos) los_free(container_of(it, struct undo, node));
+    list_each_safe(struct undo, u, &s->undos, node)
+        los_free(u);
     los_free(s);
 }
 
@@ -78,9 +79,7 @@ long sys_semget(int key, int count, int flags)
 
 static struct undo *undo_of(struct set *s, int pid, bool make)
 {
-    list_for(it, &s->undos)
-    {
-        struct undo *u = container_of(it, struct undo, node);
+    list_each(struct undo, u, &s->undos, node) {
         if (u->pid == pid)
             return u;
     }
@@ -188,7 +187,8 @@ long sys_semtimedop(int id, uint64_t ops, uint32_t count, uint64_t timeout)
 
 static void forget_undo(struct set *s, uint32_t n)
 {
-    list_for(it, &s->undos) container_of(it, struct undo, node)->by[n] = 0;
+    list_each(struct undo, u, &s->undos, node)
+        u->by[n] = 0;
 }
 
 void sem_exit(struct process *p)

@@ -30,7 +30,8 @@ static struct ipc_table table;
 static uint64_t attach_count(const struct segment *s)
 {
     uint64_t n = 0;
-    list_for(it, &s->file->inode->maps) n += !container_of(it, struct area, mapped)->offset;
+    list_each(struct area, a, &s->file->inode->maps, mapped)
+        n += !a->offset;
     return n;
 }
 

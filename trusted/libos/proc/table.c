@@ -14,9 +14,7 @@ struct list processes = {&processes, &processes};
 
 struct process *process_find(int pid)
 {
-    list_for(it, &processes)
-    {
-        struct process *p = container_of(it, struct process, node);
+    list_each(struct process, p, &processes, node) {
         if (p->pid == pid)
             return p;
     }
@@ -25,9 +23,7 @@ struct process *process_find(int pid)
 
 struct thread *thread_find(const struct process *p, int tid)
 {
-    list_for(it, &p->threads)
-    {
-        struct thread *t = container_of(it, struct thread, node);
+    list_each(struct thread, t, &p->threads, node) {
         if (t->tid == tid)
             return t;
     }
@@ -36,9 +32,8 @@ struct thread *thread_find(const struct process *p, int tid)
 
 struct thread *thread_find_any(int tid)
 {
-    list_for(it, &processes)
-    {
-        struct thread *t = thread_find(container_of(it, struct process, node), tid);
+    list_each(struct process, p, &processes, node) {
+        struct thread *t = thread_find(p, tid);
         if (t)
             return t;
     }
@@ -52,9 +47,8 @@ int process_parent(const struct process *p)
 
 bool group_is_orphaned(int32_t pgid)
 {
-    list_for(it, &processes)
-    {
-        const struct process *p = container_of(it, struct process, node), *up = p->parent;
+    list_each(const struct process, p, &processes, node) {
+        const struct process *up = p->parent;
         if (p->pgid == pgid && !p->zombie && up && up->pgid != pgid && up->sid == p->sid)
             return false;
     }
@@ -71,9 +65,7 @@ bool process_may_inspect(const struct process *p)
 
 static bool id_in_use(int32_t id)
 {
-    list_for(it, &processes)
-    {
-        const struct process *p = container_of(it, struct process, node);
+    list_each(const struct process, p, &processes, node) {
         if (p->pid == id || p->pgid == id || p->sid == id || thread_find(p, id))
             return true;
     }

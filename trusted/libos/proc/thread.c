@@ -38,13 +38,11 @@ void thread_free(struct thread *t)
 
 static void reap_threads(void)
 {
-    list_for_safe(it, nx, &zombies)
-    {
-        struct thread *t = container_of(it, struct thread, node);
+    list_each_safe(struct thread, t, &zombies, node) {
         if (!__atomic_load_n(&t->gone, __ATOMIC_ACQUIRE) ||
             __atomic_load_n(&t->pins, __ATOMIC_ACQUIRE))
             continue;
-        list_remove(it);
+        list_remove(&t->node);
         if (!t->fixed)
             thread_free(t);
     }

@@ -47,7 +47,8 @@ struct usage usage_of_thread(struct thread *t)
 struct usage usage_of(const struct process *p)
 {
     struct usage u = p->usage;
-    list_for(it, &p->threads) usage_add(&u, usage_of_thread(container_of(it, struct thread, node)));
+    list_each(struct thread, t, &p->threads, node)
+        usage_add(&u, usage_of_thread(t));
     return u;
 }
 
@@ -56,7 +57,8 @@ struct usage usage_of(const struct process *p)
 uint64_t usage_all(struct process *p)
 {
     uint64_t all = p->usage.all, most = __atomic_load_n(&p->usage_most, __ATOMIC_RELAXED);
-    list_for(it, &p->threads) all += port_thread_clock(container_of(it, struct thread, node));
+    list_each(struct thread, t, &p->threads, node)
+        all += port_thread_clock(t);
     while (all > most && !__atomic_compare_exchange_n(&p->usage_most, &most, all, false,
                                                       __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         ;

@@ -201,9 +201,7 @@ static long kill_many(int pid, const struct sig_item *item)
 {
     int group = pid == 0 ? current()->pgid : -pid;
     long result = -ESRCH;
-    list_for_safe(it, nx, &processes)
-    {
-        struct process *p = container_of(it, struct process, node);
+    list_each_safe(struct process, p, &processes, node) {
         bool meant = pid == -1 ? p != current() && p != &first_process : p->pgid == group;
         if (!meant)
             continue;

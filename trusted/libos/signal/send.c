@@ -27,10 +27,9 @@ void sig_queue_init(struct sig_queue *q)
 
 void sig_queue_clear(struct sig_queue *q)
 {
-    list_for_safe(it, nx, &q->items)
-    {
-        list_remove(it);
-        los_free(container_of(it, struct sig_item, node));
+    list_each_safe(struct sig_item, i, &q->items, node) {
+        list_remove(&i->node);
+        los_free(i);
     }
     sig_queue_init(q);
 }
@@ -67,9 +66,7 @@ void sig_wake_for_mask(struct thread *t)
 static struct thread *who_takes(struct process *p, int signo)
 {
     struct thread *first = NULL;
-    list_for(it, &p->threads)
-    {
-        struct thread *t = container_of(it, struct thread, node);
+    list_each(struct thread, t, &p->threads, node) {
         if (!(t->sig_mask & SIG_BIT(signo)) || (t->wait_set & SIG_BIT(signo))) {
             if (t->sleeping || t == self())
                 return t;
@@ -81,12 +78,10 @@ static struct thread *who_takes(struct process *p, int signo)
 
 static void forget_signal(struct sig_queue *q, uint64_t set)
 {
-    list_for_safe(it, nx, &q->items)
-    {
-        struct sig_item *i = container_of(it, struct sig_item, node);
+    list_each_safe(struct sig_item, i, &q->items, node) {
         if (!(set & SIG_BIT(i->signo)))
             continue;
-        list_remove(it);
+        list_remove(&i->node);
         los_free(i);
         q->count--;
     }
@@ -103,8 +98,8 @@ static void before_send(struct process *p, int signo)
                                                                : 0;
     if (forget) {
         forget_signal(&p->pending, forget);
-        list_for(it, &p->threads)
-            forget_signal(&container_of(it, struct thread, node)->pending, forget);
+        list_each(struct thread, t, &p->threads, node)
+            forget_signal(&t->pending, forget);
     }
     if (signo == SIGCONT || signo == SIGKILL)
         process_continue(p);
@@ -119,9 +114,7 @@ void sig_watch(struct sig_watch *w)
 
 static void wake_watches(int signo)
 {
-    list_for(it, &watches)
-    {
-        struct sig_watch *w = container_of(it, struct sig_watch, node);
+    list_each(struct sig_watch, w, &watches, node) {
         if (w->set & SIG_BIT(signo))
             wait_wake_all(&w->wait);
     }
@@ -166,9 +159,7 @@ void sig_send_thread(struct thread *t, int signo, int code)
 void sig_send_group(int32_t pgid, int signo)
 {
     struct sig_item item = {.signo = signo, .code = 0x80 /* SI_KERNEL */};
-    list_for(it, &processes)
-    {
-        struct process *p = container_of(it, struct process, node);
+    list_each(struct process, p, &processes, node) {
         if (pgid && p->pgid == pgid)
             sig_send_item(p, NULL, &item);
     }
@@ -185,9 +176,7 @@ static bool take_from(struct sig_queue *q, uint64_t set, struct sig_item *out)
     int signo = __builtin_ctzll(set & faults ? set & faults : set) + 1;
     struct sig_item *found = NULL;
     bool more = false;
-    list_for(it, &q->items)
-    {
-        struct sig_item *i = container_of(it, struct sig_item, node);
+    list_each(struct sig_item, i, &q->items, node) {
         if (i->signo != signo)
             continue;
         more = found != NULL;
