@@ -158,7 +158,7 @@ static char *attestation(const char *nonce, const cJSON *jwk)
     cJSON *top = cJSON_CreateObject(), *runtime = cJSON_AddObjectToObject(top, "runtime-data"), *e;
     char *quote, *text;
 
-    sb_binding(SB_0_4_0, SB_SHA384, nonce, jwk, "", o.report_data);
+    sb_binding(SB_SHA384, nonce, jwk, "", o.report_data);
     gen_intel(&o, &g);
     quote = sb_base64(g.quote.data, g.quote.size);
     cJSON_AddStringToObject(runtime, "nonce", nonce);

@@ -28,6 +28,8 @@ $(foreach n,$(FUZZ_VERIFY_NAMES),$(eval FUZZ_SRC_$(n) := $(FUZZ_VERIFY)))
 $(foreach n,$(FUZZ_VERIFY_NAMES),$(eval FUZZ_LIBS_$(n) := $(PKG_LIBS)))
 FUZZ_SRC_tpm := $(FUZZ_VERIFY)
 FUZZ_LIBS_tpm := $(PKG_LIBS)
+FUZZ_SRC_gpu := $(FUZZ_VERIFY)
+FUZZ_LIBS_gpu := $(PKG_LIBS)
 FUZZ_SRC_svsm := $(FUZZ_VERIFY)
 FUZZ_LIBS_svsm := $(PKG_LIBS)
 FUZZ_SRC_firmware := $(addprefix verifier/measure/,snp.c snp_vmsa.c tdx.c ovmf.c sim.c sim_bzimage.c)
@@ -107,4 +109,8 @@ fuzz-seed-evidence: $(B)/tests/make_evidence
 	    seed cert "evidence/$$k/pck_chain.pem evidence/$$k/signer.der evidence/$$k/pck_crl.der"; \
 	    seed eventlog "evidence/$$k/log.bin evidence/$$k/aael.bin evidence/$$k/log.json"; \
 	    seed ra_tls evidence/$$k/cert.der; \
-	done
+	done; \
+	mkdir -p evidence/gpu gpu.corpus && $(CURDIR)/$< gpu evidence/gpu || exit; \
+	{ printf '\0'; cat evidence/gpu/additional.json; } >gpu.corpus/json; \
+	{ printf '\1'; cat evidence/gpu/spdm.bin; } >gpu.corpus/report; \
+	{ printf '\2'; cat evidence/gpu/driver.swidtag; } >gpu.corpus/rim

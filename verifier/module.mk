@@ -47,7 +47,7 @@ uninstall-verify:
 # Made-up evidence for unit tests, fuzzing and benchmarks.
 GEN_SRC := $(wildcard tests/gen/*.c) \
     $(addprefix host/attest/,pki.c ecdsa.c sgx_extension.c quote_write.c)
-GEN_TESTS := test_events test_platform test_differs test_evidence_forms test_x509 test_verify_intel test_verify_snp test_verify_csv test_verify_nitro test_verify_svsm test_ra_tls
+GEN_TESTS := test_events test_platform test_differs test_evidence_forms test_x509 test_verify_intel test_verify_snp test_verify_csv test_verify_nitro test_verify_svsm test_verify_gpu test_ra_tls
 $(B)/san/tests/gen.a: $(GEN_SRC:%.c=$(B)/san/%.o)
 	@rm -f $@ && ar rcs $@ $^
 $(foreach t,$(GEN_TESTS),$(eval UNIT_LIBS_$(t) = $(B)/san/tests/gen.a $(B)/san/parts.a))

@@ -49,6 +49,11 @@ static bool add_collateral(struct options *o, int tee, const char *path)
 static bool take_collateral(struct options *o, const char *text)
 {
     bool good = true;
+    if (!strncmp(text, "nvidia=", 7)) {
+        if (o->collateral[SB_DEVICES][0])
+            return false;
+        return add_collateral(o, SB_DEVICES, text + 7);
+    }
     for (int tee = SHELTER_EVIDENCE_SGX; tee <= SHELTER_EVIDENCE_CSV; tee++) {
         const char *name = sb_tee_name((enum shelter_evidence_type)tee);
         size_t n = strlen(name);
@@ -302,7 +307,7 @@ static int load_inputs(const struct options *o, struct inputs *in, struct sh_err
         r = add_roots(in, o->ca, false, err);
     if (!r)
         r = add_roots(in, o->simulated, true, err);
-    for (int tee = SHELTER_EVIDENCE_SGX; tee <= SHELTER_EVIDENCE_CSV; tee++)
+    for (int tee = SB_DEVICES; tee <= SHELTER_EVIDENCE_CSV; tee++)
         for (size_t i = 0; !r && i < SB_COLLATERAL_MAX && o->collateral[tee][i]; i++) {
             r = shelter_collateral_load(o->collateral[tee][i], in->ca.size ? in->ca.data : NULL,
                                         in->ca.size, &in->collateral[tee][i], why, sizeof(why));

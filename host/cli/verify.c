@@ -20,7 +20,7 @@ enum { ACCEPT = 0, REJECT = 1, CANNOT_JUDGE = 2 };
 
 struct options {
     const char *evidence, *type, *collateral, *signer, *ca, *event_log, *reference, *image, *policy,
-        *nonce, *report_data, *time, *pccs, *kds, *cache, *timeout, *certificate, *tls;
+        *nonce, *report_data, *additional, *time, *pccs, *kds, *cache, *timeout, *certificate, *tls;
     struct sh_strings firmware; // TEE=FILE
     long timeout_ms;
     bool json, online, allow_simulated;
@@ -28,9 +28,9 @@ struct options {
 
 struct inputs {
     uint8_t *certificate, *evidence, *signer, *ca, *event_log, *reference, *policy, *nonce,
-        *report_data;
+        *report_data, *additional;
     size_t certificate_size, evidence_size, signer_size, ca_size, event_log_size, reference_size,
-        policy_size, nonce_size, report_data_size;
+        policy_size, nonce_size, report_data_size, additional_size;
     struct shelter_collateral *collateral;
 };
 
@@ -75,6 +75,9 @@ static int parse_options(int argc, char **argv, struct options *o)
             break;
         case SH_verify_report_data:
             o->report_data = c.value;
+            break;
+        case SH_verify_additional_evidence:
+            o->additional = c.value;
             break;
         case SH_verify_time:
             o->time = c.value;
@@ -243,6 +246,9 @@ static int load_all(const struct options *o, struct inputs *in)
     if (!rc && sv_corim_to_json(&in->reference, &in->reference_size, (int64_t)time(NULL), why,
                                 sizeof(why)))
         rc = report_cannot(o, o->reference, why);
+    rc = rc ? rc
+            : load_file(o, o->additional, SHELTER_EVIDENCE_SIZE_MAX, &in->additional,
+                        &in->additional_size);
     rc = rc ? rc : load_file(o, o->policy, 1 << 20, &in->policy, &in->policy_size);
     rc = rc ? rc : refuse_nul(o, o->reference, in->reference, in->reference_size);
     rc = rc ? rc : refuse_nul(o, o->policy, in->policy, in->policy_size);
@@ -317,7 +323,7 @@ static void print_text(const struct shelter_verdict *v)
 
 static bool is_lack(enum shelter_reason r)
 {
-    return r >= SHELTER_R_NO_COLLATERAL && r <= SHELTER_R_INTERNAL;
+    return (r >= SHELTER_R_NO_COLLATERAL && r <= SHELTER_R_INTERNAL) || r == SHELTER_R_NO_RIM;
 }
 
 static int report_verdict(const struct options *o, const struct shelter_verdict *v)
@@ -356,6 +362,7 @@ static int report_verdict(const struct options *o, const struct shelter_verdict 
 static int verify_inputs(const struct options *o, struct inputs *in)
 {
     struct shelter_verify_request rq = {.size = sizeof(rq)};
+    uint8_t device_data[SHELTER_REPORT_DATA_SIZE] = {0};
     struct shelter_verdict *v;
     int rc;
 
@@ -384,6 +391,16 @@ static int verify_inputs(const struct options *o, struct inputs *in)
     rq.report_data = in->report_data;
     rq.report_data_size = in->report_data_size;
     rq.allow_simulated = o->allow_simulated;
+    rq.additional = (const char *)in->additional;
+    rq.additional_size = in->additional_size;
+    if (in->report_data || in->nonce) {
+        rq.device_data = device_data;
+        rq.device_data_size = sizeof(device_data);
+    }
+    if (in->report_data)
+        memcpy(device_data, in->report_data, in->report_data_size);
+    else if (in->nonce && shelter_nonce_report_data(in->nonce, in->nonce_size, device_data))
+        return report_cannot(o, "--nonce", strerror(ENOMEM));
     rc = in->certificate
              ? shelter_verify_certificate(in->certificate, in->certificate_size, &rq, &v)
              : shelter_verify(&rq, &v);
@@ -415,6 +432,7 @@ int cmd_verify(int argc, char **argv)
     free(in.policy);
     free(in.nonce);
     free(in.report_data);
+    free(in.additional);
     shelter_collateral_free(in.collateral);
     return rc;
 }

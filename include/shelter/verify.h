@@ -75,7 +75,8 @@ struct shelter_collateral;
 // Loads Intel collateral and, for SNP and CSV, intermediate certificates.
 //   path        a folder with tcb_info.json, qe_identity.json, tcb_signing_chain.pem, pck_crl.der,
 //               pck_crl_issuer_chain.pem, root_ca_crl.der (each may be missing: then what needs it
-//               cannot be judged) and any other *.pem, *.der, *.cert; or one collateral.json
+//               cannot be judged), any other *.pem, *.der, *.cert, and NVIDIA's RIMs (*.swidtag);
+//               or one collateral.json
 //   ca, ca_size PEM or DER certificates that the caller names as roots of its own, or NULL
 //   why         receives one line on failure
 // Returns 0, or -errno (-ENOENT, -EBADMSG for a broken file, -EFBIG, -ENOMEM).
@@ -148,6 +149,14 @@ struct shelter_verify_request {
     // the nonce, and that of an RA-TLS certificate by its claims: the library judges both.
     const void *measured_log;
     size_t measured_log_size;
+    // Evidence of devices, as CoCo's agents send it beside that of the TEE ({"nvidia": ..}), or
+    // NULL; what they were to sign (report data, whose first 32 bytes are a GPU's nonce; NULL:
+    // any); and a folder's RIMs, where they are not in `collateral`.
+    const char *additional;
+    size_t additional_size;
+    const void *device_data;
+    size_t device_data_size;
+    const struct shelter_collateral *device_collateral;
 };
 
 struct shelter_verdict;

@@ -18,6 +18,7 @@ import urllib.parse
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "adversary")]
 import broker_attacks as strangers  # noqa: E402
+import broker_gpu  # noqa: E402
 from rcar import Client, Key, Platform, jcs, launch, manifest, openssl, unb64u  # noqa: E402
 from tap import same  # noqa: E402
 
@@ -865,6 +866,7 @@ def main():
         abuse(server)
         hostile_words(server)
     own_certificate()
+    broker_gpu.cases(Server, ROOTS, f"{T}/platform/tdx/root.pem", lambda server: Client(server.url, platform), same, refused, T, PLAIN)
     who_was_root()
     policies()
     limits_and_simulation()

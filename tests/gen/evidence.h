@@ -158,6 +158,33 @@ struct gen_nitro {
 void gen_nitro(const struct gen_nitro_options *o, struct gen_nitro *out);
 void gen_nitro_free(struct gen_nitro *g);
 
+// Evidence of a GPU, as agents send it beside that of the TEE, with RIMs for it.
+enum gen_rim { GEN_RIM_DRIVER, GEN_RIM_FIRMWARE };
+struct gen_gpu_options {
+    const char *arch;       // NULL: HOPPER
+    const uint8_t *nonce;   // 32 bytes; NULL: zeros
+    bool hex;               // the report as hex, as older agents have it
+    bool again, another;    // a second device: the same, or one of its own
+    bool simulated_root, foreign_root, no_root, leaf_is_ca, foreign_leaf, not_signed, expired;
+    bool other_fwid, no_fwid;                // in the report, unlike the leaf's
+    bool spdm_1_2, no_signature_asked, code; // of the messages
+    bool twice, zero_number, specification, block_size, count, behind; // measurements
+    bool opaque_twice, opaque_long, no_driver, odd_driver, short_vbios;
+    bool not_measured, nvdec0_off, at_35; // unlike the RIMs: index 9; index 35
+    // RIMs
+    bool rim_value, rim_version, rim_not_signed, rim_expired, rim_simulated, rim_foreign_root;
+    bool rim_conflict;    // both have index 9
+    bool rim_alternative; // what is measured is the second of two
+    bool rim_white;       // more white space within the tags, an XML declaration
+    const char *rim_put;  // into the driver's, in front of the last resource, after it was signed
+};
+
+struct gen_gpu {
+    struct gen_blob json, report, root, rim[2];
+};
+void gen_gpu(const struct gen_gpu_options *o, struct gen_gpu *out);
+void gen_gpu_free(struct gen_gpu *g);
+
 // A CCEL event log over three events of RTMR0..2, and the registers it replays to.
 struct gen_blob gen_event_log(uint8_t rtmr[4][48]);
 // The same with EV_NO_ACTION events of register 0 and -1 and without digests among them.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // make_evidence KIND FOLDER [fuzz]: writes made-up evidence and its collateral as files, valid now.
-// KIND: sgx3 sgx5 tdx4 tdx5 tdx15 sim snp snp-rsa vlek csv1 csv2 nitro log ra-tls
+// KIND: sgx3 sgx5 tdx4 tdx5 tdx15 sim snp snp-rsa vlek csv1 csv2 nitro gpu log ra-tls
 #include "tests/gen/evidence.h"
 
 #include <stdio.h>
@@ -89,6 +89,20 @@ static void csv(int version)
     gen_csv_free(&g);
 }
 
+static void gpu(void)
+{
+    struct gen_gpu_options o = {.hex = false};
+    struct gen_gpu g;
+
+    gen_gpu(&o, &g);
+    save_blob("additional.json", &g.json);
+    save_blob("spdm.bin", &g.report);
+    save_blob("root.pem", &g.root);
+    save_blob("driver.swidtag", &g.rim[GEN_RIM_DRIVER]);
+    save_blob("firmware.swidtag", &g.rim[GEN_RIM_FIRMWARE]);
+    gen_gpu_free(&g);
+}
+
 static void nitro(void)
 {
     struct gen_nitro_options o = {.nonce = "a nonce", .user_data = "user data"};
@@ -130,6 +144,8 @@ int main(int argc, char **argv)
         snp((struct gen_snp_options){.version = 3, .vlek = true});
     else if (!strcmp(kind, "nitro"))
         nitro();
+    else if (!strcmp(kind, "gpu"))
+        gpu();
     else if (!strcmp(kind, "csv1") || !strcmp(kind, "csv2"))
         csv(kind[3] - '0');
     else if (!strcmp(kind, "ra-tls"))

@@ -17,6 +17,9 @@ static const struct {
     {SV_AMD, "4f125410563a2ab9a50356f9243f6fe0b6f73de98603f53f90339c70e9d7ad08"},
     // AWS Nitro root G1 (EC P-384)
     {SV_AWS, "f2caf5ecc6190b4a8399b78bc58a2bbcd0382375db8a1bfd78a82743874fd225"},
+    // NVIDIA Device Identity CA (of GPUs), NVIDIA CoRIM signing Root CA (of RIMs); EC P-384
+    {SV_NVIDIA, "a90c4eb5acfd3e3d03a25db6a26b84f720ad0503196c627c21ddd48dd85b06a4"},
+    {SV_NVIDIA_RIM, "dec1dc316477aa851eebdf51327ae9f864bc8d89254657ed1e7eb9168af1e1a3"},
 };
 
 bool sv_root_pinned(X509 *root, enum sv_vendor vendor)

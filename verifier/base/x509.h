@@ -44,7 +44,7 @@ enum sv_root {
     SV_ROOT_NAMED,  // its public key is among the certificates that the caller named as roots
 };
 
-enum sv_vendor { SV_INTEL, SV_AMD, SV_AWS };
+enum sv_vendor { SV_INTEL, SV_AMD, SV_AWS, SV_NVIDIA, SV_NVIDIA_RIM };
 
 // A chain, leaf first, each signed by the next, the last by itself. Borrows its certificates.
 struct sv_chain {

@@ -57,14 +57,14 @@ static size_t hash_text(enum sb_hash hash, const char *text, uint8_t out[64])
     }
 }
 
-size_t sb_binding(enum sb_protocol protocol, enum sb_hash hash, const char *nonce, const cJSON *jwk,
-                  const char *additional, uint8_t out[64])
+size_t sb_binding(enum sb_hash hash, const char *nonce, const cJSON *jwk, const char *additional,
+                  uint8_t out[64])
 {
     cJSON *bound = cJSON_CreateObject();
     size_t size;
     char *text;
 
-    if (protocol == SB_0_4_0)
+    if (additional)
         cJSON_AddStringToObject(bound, "additional-evidence", additional);
     cJSON_AddStringToObject(bound, "nonce", nonce);
     cJSON_AddItemReferenceToObject(bound, "tee-pubkey", (cJSON *)(uintptr_t)jwk);
@@ -85,6 +85,7 @@ struct parts {
     const char *nonce;      // NULL in 0.2.0, where only the binding carries it
     const char *additional; // 0.4.0
     char *evidence;         // JSON text, owned
+    uint8_t device_data[64]; // what devices were to sign
     const char *init_data;  // NULL: none
     uint8_t *log;           // of run-time events, from the additional evidence; owned, or NULL
     size_t log_size;
@@ -95,7 +96,7 @@ static char *evidence_text(const cJSON *item)
     return cJSON_IsObject(item) ? cJSON_PrintUnformatted(item) : NULL;
 }
 
-// {"shelter-aael": base64}: our agent's log. Other additional evidence is bound, not judged.
+// {"shelter-aael": base64}: our agent's log. (GPUs' evidence is for the verifier to read.)
 static bool take_log(struct parts *p)
 {
     cJSON *o = *p->additional ? sv_json_read_text(p->additional, NULL, 0) : NULL;
@@ -392,6 +393,11 @@ static bool judge_evidence(struct sb_judge *j, const struct sb_challenge *s, con
                                         .measured_log_size = p->log_size,
                                         .report_data = report_data,
                                         .report_data_size = bound,
+                                        .additional = p->additional,
+                                        .additional_size = strlen(p->additional),
+                                        .device_data = p->device_data,
+                                        .device_data_size = sizeof(p->device_data),
+                                        .device_collateral = j->collateral[SB_DEVICES][0],
                                         .time = now,
                                         .allow_simulated = j->allow_simulated};
     const char *sentence = "";
@@ -451,7 +457,7 @@ static cJSON *payload_of(const struct sb_judge *j, const struct parts *p,
     return token;
 }
 
-static bool judge_parts(struct sb_judge *j, const struct sb_challenge *s, const struct parts *p,
+static bool judge_parts(struct sb_judge *j, const struct sb_challenge *s, struct parts *p,
                         int64_t now, struct shelter_verdict **v, struct sb_judgement *out)
 {
     uint8_t report_data[64], digest[48];
@@ -470,8 +476,11 @@ static bool judge_parts(struct sb_judge *j, const struct sb_challenge *s, const 
             "tee-pubkey is not a usable key: give EC with ECDH-ES+A256KW or RSA "
             "(2048 bits or more) with RSA-OAEP-256");
     EVP_PKEY_free(key);
-    bound = sb_binding(s->protocol, s->hash, s->nonce, p->jwk, p->additional, report_data);
-    if (!bound)
+    bound = sb_binding(s->hash, s->nonce, p->jwk, s->protocol == SB_0_4_0 ? p->additional : NULL,
+                       report_data);
+    // Devices sign first; the TEE then binds their evidence too.
+    if (!bound ||
+        (*p->additional && !sb_binding(s->hash, s->nonce, p->jwk, NULL, p->device_data)))
         return refuse_attestation(out, 400, "malformed", "runtime-data has no canonical form");
     if (!judge_evidence(j, s, p, report_data, bound, now, v, out))
         return false;

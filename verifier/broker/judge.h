@@ -13,10 +13,11 @@
 #include "verifier/broker/hsm_keys.h"
 
 #define SB_COLLATERAL_MAX 8
+#define SB_DEVICES SHELTER_EVIDENCE_AUTO // in place of a TEE: RIMs of NVIDIA's GPUs
 
 struct sb_judge {
     struct sb_store *store;
-    // By TEE, of several platforms; those behind the last are NULL
+    // By TEE (and SB_DEVICES), of several platforms; those behind the last are NULL
     struct shelter_collateral *collateral[SHELTER_EVIDENCE_CSV + 1][SB_COLLATERAL_MAX];
     bool online; // fetch collateral for each evidence instead
     struct shelter_fetch_options fetch;
@@ -53,9 +54,9 @@ bool sb_judge_attestation(struct sb_judge *j, const struct sb_challenge *challen
 // "sgx", "tdx", "snp", "csv".
 const char *sb_tee_name(enum shelter_evidence_type tee);
 
-// The hash over the canonical form of nonce, tee-pubkey and, in 0.4.0, additional-evidence (a
-// string, bound as it came). Its size; 0 if it has no canonical form.
-size_t sb_binding(enum sb_protocol protocol, enum sb_hash hash, const char *nonce, const cJSON *jwk,
-                  const char *additional, uint8_t out[64]);
+// The hash over the canonical form of nonce, tee-pubkey and additional-evidence (a string, bound as
+// it came; NULL: none, as in 0.2.0 and for devices). Its size; 0 if it has no canonical form.
+size_t sb_binding(enum sb_hash hash, const char *nonce, const cJSON *jwk, const char *additional,
+                  uint8_t out[64]);
 
 #endif

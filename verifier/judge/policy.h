@@ -16,6 +16,7 @@
 //   "csv"  { "require_es" bool (true), "require_nosend" bool (false) }
 //   "nitro" { "allow" bool (false): a NitroTPM document, whose root is the operator's and no CPU's,
 //            "max_age" n: seconds between its timestamp and the time of judgement }
+//   "nvidia" { "min_devices" n (1), "require_rim" bool (true) }   GPUs, in the additional evidence
 //   "platforms" { "allow", "deny": { "ppid", "platform_instance_id", "chip_id": [hex ..] } }
 //            machines; with "allow" no others
 //   "refuse" [ { "tee" "sgx"|"tdx"|"snp"|"csv"|"nitro", "claims" { name: as below }, "until" time,
@@ -44,6 +45,8 @@ struct sv_policy {
     bool have_floor[4];
     struct sv_snp_tcb floor[4]; // by enum sv_snp_product
     bool csv_require_es, csv_require_nosend;
+    bool demand_gpu, need_rim;
+    uint32_t min_gpus;
     bool allow_nitro, have_nitro_age;
     uint32_t nitro_age; // seconds
     const cJSON *claims;

@@ -201,6 +201,27 @@ static void read_nitro(struct reader *r, const cJSON *nitro, struct sv_policy *p
     p->have_nitro_age = cJSON_GetObjectItemCaseSensitive(nitro, "max_age");
 }
 
+static void read_nvidia(struct reader *r, const cJSON *nvidia, struct sv_policy *p)
+{
+    const cJSON *item;
+
+    p->demand_gpu = p->need_rim = true;
+    p->min_gpus = 1;
+    if (!cJSON_IsObject(nvidia)) { // members of an array have no names
+        set_bad_value(r, "nvidia");
+        return;
+    }
+    cJSON_ArrayForEach(item, nvidia)
+    {
+        if (!strcmp(item->string, "min_devices"))
+            read_number(r, item, 16, &p->min_gpus);
+        else if (!strcmp(item->string, "require_rim"))
+            read_bool(r, item, &p->need_rim);
+        else
+            set_bad_value(r, item->string);
+    }
+}
+
 int sv_policy_parse(const char *text, struct sv_policy *p, char *why, size_t why_size)
 {
     struct reader r = {why, why_size, 0};
@@ -233,6 +254,8 @@ int sv_policy_parse(const char *text, struct sv_policy *p, char *why, size_t why
             read_csv(&r, item, p);
         else if (!strcmp(name, "nitro"))
             read_nitro(&r, item, p);
+        else if (!strcmp(name, "nvidia"))
+            read_nvidia(&r, item, p);
         else if (!strcmp(name, "platforms") && !sv_policy_read_platforms(item))
             p->platforms = item;
         else if (!strcmp(name, "refuse") && !sv_policy_read_refuse(item))

@@ -2,6 +2,7 @@
 // shelter_verify(): opens the evidence, has it judged, then applies what the caller demands.
 #include "verifier/judge/policy.h"
 #include "verifier/quote/evidence.h"
+#include "verifier/quote/gpu.h"
 #include "verifier/quote/nitro.h"
 
 #include <errno.h>
@@ -218,6 +219,28 @@ static void judge_report_data(struct job *job)
     }
 }
 
+static void judge_devices(struct job *job)
+{
+    const struct shelter_verify_request *rq = job->rq;
+    uint8_t nonce[SV_GPU_NONCE_SIZE] = {0};
+    struct sv_gpu_request gpu = {
+        .json = rq->additional,
+        .size = rq->additional ? rq->additional_size : 0,
+        .nonce = rq->device_data ? nonce : NULL,
+        .collateral = rq->device_collateral ? rq->device_collateral : rq->collateral,
+        .named = &job->named,
+        .allow_simulated = rq->allow_simulated,
+        .demanded = job->policy.demand_gpu,
+        .need_rim = job->policy.need_rim,
+        .min_devices = job->policy.min_gpus,
+    };
+
+    if (rq->device_data)
+        memcpy(nonce, rq->device_data,
+               rq->device_data_size < sizeof(nonce) ? rq->device_data_size : sizeof(nonce));
+    sv_gpu_judge(&gpu, job->v);
+}
+
 // A register that the log extends must come out as quoted. One that it leaves alone says nothing
 // of a log: what extended it (at run time, mostly) is unknown here, and that is claimed.
 static void judge_registers(struct shelter_verdict *v, uint8_t replayed[4][48])
@@ -329,6 +352,7 @@ static void judge_job(struct job *job)
     judge_event_log(job);
     if (!rq->measured_log && !job->ev.measured_log)
         sv_events_tdx(job->v);
+    judge_devices(job);
     sv_policy_events(&job->policy, job->v);
     sv_policy_platform(&job->policy, job->v);
     sv_policy_claims(&job->policy, job->v);

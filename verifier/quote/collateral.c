@@ -267,6 +267,9 @@ void shelter_collateral_free(struct shelter_collateral *col)
     X509_CRL_free(col->amd_crl.crl);
     free(col->named_data);
     free(col->hygon);
+    for (size_t i = 0; i < col->rim_count; i++)
+        free(col->rim[i].value);
+    free(col->rim);
     free(col);
 }
 

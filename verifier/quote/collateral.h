@@ -3,6 +3,7 @@
 #ifndef VERIFIER_QUOTE_COLLATERAL_H
 #define VERIFIER_QUOTE_COLLATERAL_H
 
+#include "verifier/quote/rim.h"
 #include "verifier/quote/tcb.h"
 #include "verifier/base/x509.h"
 
@@ -34,6 +35,8 @@ struct shelter_collateral {
     struct sv_crl amd_crl; // of the ARK; its signature is judged with the chain it belongs to
     uint8_t *hygon;        // HSK and CEK (hsk_cek.cert), NULL if absent
     size_t hygon_size;
+    struct sv_rim *rim; // *.swidtag of the folder, each judged
+    size_t rim_count;
 };
 
 // The raw pieces, as they come from a folder, a collateral.json or a service. Absent: size 0.

@@ -45,7 +45,17 @@ static bool is_known(const char *name)
     return false;
 }
 
-// Other certificates of a folder: intermediates of AMD, HSK and CEK of Hygon.
+// What is no RIM is left aside, as what is no certificate.
+static void add_rim(struct shelter_collateral *col, const uint8_t *data, size_t size)
+{
+    if (!col->rim)
+        col->rim = calloc(SV_RIM_MAX, sizeof(*col->rim));
+    if (col->rim && col->rim_count < SV_RIM_MAX &&
+        !sv_rim_read(data, size, &col->named, &col->rim[col->rim_count]))
+        col->rim_count++;
+}
+
+// Other certificates of a folder: intermediates of AMD, HSK and CEK of Hygon; NVIDIA's RIMs.
 static void load_others(struct shelter_collateral *col, const char *path)
 {
     DIR *dir = opendir(path);
@@ -58,7 +68,8 @@ static void load_others(struct shelter_collateral *col, const char *path)
 
         if (is_known(entry->d_name) ||
             !(ends_with(entry->d_name, ".pem") || ends_with(entry->d_name, ".der") ||
-              ends_with(entry->d_name, ".cert") || ends_with(entry->d_name, ".crt")))
+              ends_with(entry->d_name, ".cert") || ends_with(entry->d_name, ".crt") ||
+              ends_with(entry->d_name, ".swidtag")))
             continue;
         if (snprintf(file, sizeof(file), "%s/%s", path, entry->d_name) >= (int)sizeof(file) ||
             sv_read_file(file, 1 << 20, &data, &size))
@@ -68,7 +79,10 @@ static void load_others(struct shelter_collateral *col, const char *path)
             col->hygon_size = size;
             continue;
         }
-        sv_certs_add(&col->pool, data, size); // what is no certificate is left aside
+        if (ends_with(entry->d_name, ".swidtag"))
+            add_rim(col, data, size);
+        else
+            sv_certs_add(&col->pool, data, size); // what is no certificate is left aside
         free(data);
     }
     if (dir)
