@@ -60,7 +60,10 @@ $(B)/tests/make_evidence: $(B)/o/tests/tools/make_evidence.o $(GEN_OBJ) $(VERIFY
 $(B)/tests/quoter: $(B)/o/tests/tools/quoter.o $(GEN_OBJ) $(VERIFY_SRC:%.c=$(B)/o/%.o)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -pie -o $@ $^ $$(pkg-config --libs $(VERIFY_PKGS))
-unit-tests: $(B)/tests/make_evidence $(B)/tests/quoter
+$(B)/tests/oaep_module.so: tests/tools/oaep_module.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(WARN) -shared -fPIC -o $@ $< -lcrypto -ldl
+unit-tests: $(B)/tests/make_evidence $(B)/tests/quoter $(B)/tests/oaep_module.so
 
 $(B)/bench/bench_verify: $(B)/o/bench/bench_verify.o $(GEN_OBJ) $(VERIFY_SRC:%.c=$(B)/o/%.o)
 	@mkdir -p $(@D)

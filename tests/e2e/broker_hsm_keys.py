@@ -19,6 +19,9 @@ from tap import refused, same  # noqa: E402
 
 SHELTER, QUOTER, T, MODULE = sys.argv[1:5]
 TEXT = b"release 4.2 of something"
+# A stand-in for a token that has RSA-OAEP-256 (tests/tools/oaep_module.c), on top of the same one.
+OAEP_MODULE = os.path.abspath("build/tests/oaep_module.so")
+os.environ["OAEP_BELOW"] = MODULE
 
 
 def shelter(*args, data=None):
@@ -146,6 +149,14 @@ def wrapped(c, rsa, kek):
     refused("A256KW: one bit", unwrap(c, "app/wrap/aes", "A256KW", bytes([text[0] ^ 1]) + text[1:]), 400, "wrapped")
     refused("nothing to unwrap", unwrap(c, "app/wrap/rsa", "RSA-OAEP", b""), 400, "malformed")
     refused("more than there may be", unwrap(c, "app/wrap/rsa", "RSA-OAEP", bytes(1025)), 400, "malformed")
+    oaep = openssl("pkeyutl", "-encrypt", "-pubin", "-inkey", rsa, "-pkeyopt", "rsa_padding_mode:oaep", "-pkeyopt", "rsa_oaep_md:sha256", data=secret)
+    if not os.path.exists(OAEP_MODULE):
+        print("skip RSA-OAEP-256: build/tests/oaep_module.so is not built")
+    else:
+        same("RSA-OAEP-256, a token that has it: what openssl wrapped", unwrap(c, "app/wrap/has256", "RSA-OAEP-256", oaep), secret)
+        refused("RSA-OAEP-256: one bit", unwrap(c, "app/wrap/has256", "RSA-OAEP-256", bytes([oaep[0] ^ 1]) + oaep[1:]), 400, "wrapped")
+        refused("RSA-OAEP-256: wrapped with SHA-1", unwrap(c, "app/wrap/has256", "RSA-OAEP-256",
+                openssl("pkeyutl", "-encrypt", "-pubin", "-inkey", rsa, "-pkeyopt", "rsa_padding_mode:oaep", data=secret)), 400, "wrapped")
     # SoftHSM 2.6 does not know it; nothing that the client sends could be right.
     refused("RSA-OAEP-256: the token does not know it", unwrap(c, "app/wrap/rsa256", "RSA-OAEP-256", oaep), 503, "token")
     refused("a key to sign does not unwrap", unwrap(c, "app/sign/ec", "ES256", oaep), 403, "algorithm")
@@ -192,7 +203,7 @@ def audited():
     hit = [e for e in entries if e["event"] == "sign" and e["outcome"] == "granted"]
     same("log: who, which key, what", (hit[0]["resource"], hit[0]["detail"], len(hit[0]["image"])), ("app/sign/ec", "ES256 " + digest().hex(), 96))
     opened = [e["detail"].split()[0] for e in entries if e["event"] == "unwrap" and e["outcome"] == "granted"]
-    same("log: what was unwrapped", opened, ["RSA-OAEP", "A256KW"])
+    same("log: what was unwrapped", opened, ["RSA-OAEP", "A256KW"] + ["RSA-OAEP-256"] * os.path.exists(OAEP_MODULE))
     told = False
     for _ in range(100):  # refusals are written once a second
         told = told or any(e["event"] == "sign" and e["code"] == "token" and "another kind" in e["detail"] for e in log())
@@ -234,7 +245,8 @@ def main():
     put(f"{T}/kek", "kek", "04", "--aes")
     keys = [entry("app/sign/ec", "ec", "ES256"), entry("app/sign/ec384", "ec384", "ES384"), entry("app/sign/rsa", "rsa", "RS256", "PS256"),
             entry("app/sign/wrong", "ec", "ES384"), entry("app/sign/none", "ec", "ES256"), entry("app/wrap/rsa", "rsa", "RSA-OAEP"),
-            entry("app/wrap/rsa256", "rsa", "RSA-OAEP-256"), entry("app/wrap/aes", "kek", "A256KW")]
+            entry("app/wrap/rsa256", "rsa", "RSA-OAEP-256"), *([entry("app/wrap/has256", "rsa", "RSA-OAEP-256", module=OAEP_MODULE)]
+                                                                  if os.path.exists(OAEP_MODULE) else []), entry("app/wrap/aes", "kek", "A256KW")]
     image = manifest((17, b"/bin/app"))
     for name, tee, measurement in (("app", "tdx", {"mrtd": "11" * 48, "rtmr1": "00" * 48, "rtmr2": "00" * 48}), ("other", "sgx", {"mrenclave": "33" * 32})):
         whole = image if name == "app" else manifest((17, b"/bin/other"))
