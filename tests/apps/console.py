@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -41,7 +42,7 @@ class Browser:
         port = until(lambda: re.search(r"successfully on port (\d+)", open(log).read()))[1]
         self.at = f"http://127.0.0.1:{port}/session"
         options = {"args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-proxy-server", f"--user-data-dir={T}/profile"],
-                   "binary": "/usr/bin/chromium"}
+                   "binary": shutil.which("chromium")}
         value = self.ask("POST", "", {"capabilities": {"alwaysMatch": {"acceptInsecureCerts": True, "goog:chromeOptions": options,
                                                                        "goog:loggingPrefs": {"browser": "ALL"}}}})
         self.at += "/" + value["sessionId"]
