@@ -116,14 +116,18 @@ static void snp(double p384)
 {
     struct gen_snp_options o = {.version = 3, .rsa = true};
     struct gen_snp g;
-    char chain[8192];
+    struct shelter_collateral *col;
+    char chain[8192], why[256];
     double rate;
 
     gen_snp(&o, &g);
     snprintf(chain, sizeof(chain), "%s%s", g.ask.data, g.ark.data);
+    if (shelter_collateral_parse("{}", 2, chain, strlen(chain), &col, why, sizeof(why)))
+        exit(1);
     struct shelter_verify_request rq = {.size = sizeof(rq),
                                         .evidence = g.report.data,
                                         .evidence_size = g.report.size,
+                                        .collateral = col,
                                         .signer = g.signer.data,
                                         .signer_size = g.signer.size,
                                         .ca = chain,
@@ -132,6 +136,7 @@ static void snp(double p384)
 
     rate = judge_per_second(&rq, NULL, 2);
     printf("%-28s %10.0f %10.2f\n", "SNP report, RSA chain", rate, rate / p384);
+    shelter_collateral_free(col);
     gen_snp_free(&g);
 }
 

@@ -233,6 +233,23 @@ int sv_collateral_build(struct shelter_collateral *col, const struct sv_parts *p
     return 0;
 }
 
+void sv_collateral_chain_amd(struct shelter_collateral *col)
+{
+    const struct sv_certs *from[] = {&col->pool, &col->named};
+
+    for (size_t f = 0; f < 2; f++)
+        for (size_t i = 0; i < from[f]->count && col->amd_count < SV_AMD_CHAINS; i++) {
+            struct sv_chain *chain = &col->amd[col->amd_count];
+            char cn[64];
+
+            sv_name_cn(X509_get_subject_name(from[f]->cert[i]), cn, sizeof(cn));
+            if (!strncmp(cn, "SEV-", 4) && X509_check_ca(from[f]->cert[i]) == 1 &&
+                !sv_chain_build(from[f]->cert[i], &col->pool, &col->named, SV_AMD, NULL, chain) &&
+                chain->count == 2 && chain->root != SV_ROOT_NONE)
+                col->amd_count++;
+        }
+}
+
 struct shelter_collateral *sv_collateral_new(const void *ca, size_t ca_size, char *why,
                                              size_t why_size, int *rc)
 {

@@ -20,6 +20,8 @@ struct sv_crl {
     int64_t this_update, next_update;
 };
 
+#define SV_AMD_CHAINS 8 // three products, for VCEKs and VLEKs
+
 struct shelter_collateral {
     struct sv_certs pool;  // every certificate that came along, trusted by none of this
     struct sv_certs named; // the caller's roots
@@ -35,6 +37,8 @@ struct shelter_collateral {
     struct sv_crl amd_crl; // of the ARK; its signature is judged with the chain it belongs to
     uint8_t *hygon;        // HSK and CEK (hsk_cek.cert), NULL if absent
     size_t hygon_size;
+    struct sv_chain amd[SV_AMD_CHAINS]; // of AMD's intermediates, whose signatures hold
+    size_t amd_count;
     struct sv_rim *rim; // *.swidtag of the folder, each judged
     size_t rim_count;
 };
@@ -63,6 +67,8 @@ struct sv_parts {
 void sv_parts_free(struct sv_parts *parts);
 // Judges the parts and adds them to the collateral. 0 or -ENOMEM: bad parts are recorded.
 int sv_collateral_build(struct shelter_collateral *col, const struct sv_parts *parts);
+// When all certificates are there: those of AMD's intermediates are checked once.
+void sv_collateral_chain_amd(struct shelter_collateral *col);
 struct shelter_collateral *sv_collateral_new(const void *ca, size_t ca_size, char *why,
                                              size_t why_size, int *rc);
 

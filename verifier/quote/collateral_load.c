@@ -109,6 +109,7 @@ static int load_folder(struct shelter_collateral *col, const char *path, struct 
     }
     sv_collateral_build(col, parts);
     load_others(col, path);
+    sv_collateral_chain_amd(col);
     return 0;
 }
 
@@ -143,8 +144,10 @@ int shelter_collateral_parse(const void *json, size_t size, const void *ca, size
         parts.size[known[i].part] = strlen(item->valuestring);
         parts.data[known[i].part] = (uint8_t *)strdup(item->valuestring);
     }
-    if (col)
+    if (col) {
         sv_collateral_build(col, &parts);
+        sv_collateral_chain_amd(col);
+    }
     sv_parts_free(&parts);
     cJSON_Delete(root);
     *out = col;

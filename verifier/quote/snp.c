@@ -175,11 +175,21 @@ static void judge_crl(const struct sv_crl *c, const struct sv_chain *chain,
         sv_claim_bool(v, "amd_crl_judged", true);
 }
 
+// The chain that the collateral has of this issuer.
+static const struct sv_chain *known_chain(const struct shelter_collateral *col, X509 *leaf)
+{
+    for (size_t i = 0; col && i < col->amd_count; i++)
+        if (!X509_NAME_cmp(X509_get_subject_name(col->amd[i].cert[0]), X509_get_issuer_name(leaf)))
+            return &col->amd[i];
+    return NULL;
+}
+
 static int judge_chain(X509 *leaf, const struct shelter_collateral *col,
                        const struct sv_certs *signer, const struct sv_certs *named, bool vlek,
                        bool allow_simulated, struct shelter_verdict *v)
 {
     const struct sv_certs *from[] = {signer, col ? &col->pool : NULL, named};
+    const struct sv_chain *known = known_chain(col, leaf);
     struct sv_certs pool = {0}; // borrows
     struct sv_chain chain;
     char cn[64];
@@ -188,10 +198,12 @@ static int judge_chain(X509 *leaf, const struct shelter_collateral *col,
     sv_name_cn(X509_get_issuer_name(leaf), cn, sizeof(cn));
     if (!strncmp(cn, "SEV-", 4) && (strncmp(cn, "SEV-VLEK-", 9) == 0) != vlek)
         return sv_refuse(v, SHELTER_R_SNP_SIGNER_KIND, "issued by \"%s\"", cn);
+    if (known) // before another copy of the same
+        pool.cert[pool.count++] = known->cert[0];
     for (size_t f = 0; f < 3; f++)
         for (size_t i = 0; from[f] && i < from[f]->count && pool.count < SV_CERTS_MAX; i++)
             pool.cert[pool.count++] = from[f]->cert[i];
-    rc = sv_chain_build(leaf, &pool, named, SV_AMD, NULL, &chain);
+    rc = sv_chain_build(leaf, &pool, named, SV_AMD, known, &chain);
     if (rc == -ENOENT)
         return judge_by_pinned_key(leaf, cn, col, v);
     if (!chain.count)
