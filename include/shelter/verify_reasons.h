@@ -183,7 +183,8 @@ SHELTER_REASON(NITRO_POLICY, "nitro-policy", POLICY,
 SHELTER_REASON(SVSM_MANIFEST, "svsm-manifest", FORM, "the SVSM's manifest is malformed")
 SHELTER_REASON(GPU_EVIDENCE, "gpu-evidence", FORM, "a GPU's evidence is malformed")
 SHELTER_REASON(GPU_CHAIN, "gpu-chain", SIG, "the chain of a GPU's certificate does not hold")
-SHELTER_REASON(GPU_SIGNATURE, "gpu-signature", SIG, "a GPU's report is not signed by its certificate")
+SHELTER_REASON(GPU_SIGNATURE, "gpu-signature", SIG,
+               "a GPU's report is not signed by its certificate")
 SHELTER_REASON(GPU_NONCE, "gpu-nonce", POLICY, "a GPU's report does not carry the expected nonce")
 SHELTER_REASON(GPU_MEASUREMENT, "gpu-measurement", POLICY,
                "a GPU's measurements are not those of NVIDIA's RIM")

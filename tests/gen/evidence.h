@@ -161,10 +161,10 @@ void gen_nitro_free(struct gen_nitro *g);
 // Evidence of a GPU, as agents send it beside that of the TEE, with RIMs for it.
 enum gen_rim { GEN_RIM_DRIVER, GEN_RIM_FIRMWARE };
 struct gen_gpu_options {
-    const char *arch;       // NULL: HOPPER
-    const uint8_t *nonce;   // 32 bytes; NULL: zeros
-    bool hex;               // the report as hex, as older agents have it
-    bool again, another;    // a second device: the same, or one of its own
+    const char *arch;     // NULL: HOPPER
+    const uint8_t *nonce; // 32 bytes; NULL: zeros
+    bool hex;             // the report as hex, as older agents have it
+    bool again, another;  // a second device: the same, or one of its own
     bool simulated_root, foreign_root, no_root, leaf_is_ca, foreign_leaf, not_signed, expired;
     bool other_fwid, no_fwid;                // in the report, unlike the leaf's
     bool spdm_1_2, no_signature_asked, code; // of the messages

@@ -82,12 +82,12 @@ size_t sb_binding(enum sb_hash hash, const char *nonce, const cJSON *jwk, const 
 
 struct parts {
     const cJSON *jwk;
-    const char *nonce;      // NULL in 0.2.0, where only the binding carries it
-    const char *additional; // 0.4.0
-    char *evidence;         // JSON text, owned
+    const char *nonce;       // NULL in 0.2.0, where only the binding carries it
+    const char *additional;  // 0.4.0
+    char *evidence;          // JSON text, owned
     uint8_t device_data[64]; // what devices were to sign
-    const char *init_data;  // NULL: none
-    uint8_t *log;           // of run-time events, from the additional evidence; owned, or NULL
+    const char *init_data;   // NULL: none
+    uint8_t *log;            // of run-time events, from the additional evidence; owned, or NULL
     size_t log_size;
 };
 
@@ -479,8 +479,7 @@ static bool judge_parts(struct sb_judge *j, const struct sb_challenge *s, struct
     bound = sb_binding(s->hash, s->nonce, p->jwk, s->protocol == SB_0_4_0 ? p->additional : NULL,
                        report_data);
     // Devices sign first; the TEE then binds their evidence too.
-    if (!bound ||
-        (*p->additional && !sb_binding(s->hash, s->nonce, p->jwk, NULL, p->device_data)))
+    if (!bound || (*p->additional && !sb_binding(s->hash, s->nonce, p->jwk, NULL, p->device_data)))
         return refuse_attestation(out, 400, "malformed", "runtime-data has no canonical form");
     if (!judge_evidence(j, s, p, report_data, bound, now, v, out))
         return false;
