@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The calls out of the enclave, one function each; <shelter/calls_out.def> is all there is.
 #include <errno.h>
-#include <netinet/in.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>

@@ -2,8 +2,6 @@
 // The enclave's handles: it can name no descriptor of ours but these.
 #include <errno.h>
 #include <pthread.h>
-#include <stdbool.h>
-#include <unistd.h>
 
 #include "host/sgx/loader/loader.h"
 

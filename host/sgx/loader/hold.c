@@ -4,11 +4,9 @@
 // On the channel, before its first frame: from us one byte, HELD. From whoever takes it a word
 // (32 bits, the host's order), how many bytes follow, and so many: options of ours, each with a NUL
 // behind it.
-#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "host/base/util.h"
 #include "host/sgx/hold.h"
 #include "host/sgx/loader/loader.h"
 

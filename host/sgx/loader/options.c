@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // The command line: one table, which is also its help.
-#include <errno.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stddef.h>

@@ -2,7 +2,6 @@
 // The counters of enclave, loader and simulated processor as JSON.
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "host/sgx/loader/loader.h"
 

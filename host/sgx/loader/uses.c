@@ -7,7 +7,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "host/base/util.h"
 #include "host/sgx/loader/loader.h"
 
 #define FORGET 16u /* of so many runs one begins anew: what is not used any more goes */

@@ -7,7 +7,6 @@
 #include "trusted/libos/fs/notify.h"
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/signal/signal.h"
-#include "trusted/libos/time/time.h"
 
 #define MS 1000000ull
 

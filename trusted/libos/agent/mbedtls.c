@@ -4,8 +4,6 @@
 // enclave).
 #include <mbedtls/threading.h>
 
-#include "trusted/libos/agent/agent.h"
-
 int mbedtls_aesni_has_support(unsigned what);
 
 static void init_mutex(mbedtls_threading_mutex_t *m)

@@ -2,13 +2,10 @@
 // What the agent's core does for the workload: secrets before its first instruction, evidence for
 // whoever asks through the host.
 #include "lib/settings.h"
-#include "lib/sha2.h"
 #include "trusted/agent/core.h"
 #include "trusted/libos/agent/agent.h"
 #include "trusted/libos/agent/volume.h"
-#include "trusted/libos/fs/file.h"
 
-#include <shelter/agent.h>
 #include <shelter/channel.h>
 
 /* ---- secrets ---- */

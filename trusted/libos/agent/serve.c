@@ -5,7 +5,6 @@
 // that serves it, one connection and one request at a time; before that nothing of it exists. What
 // the broker is asked for another thread answers, so that nobody else waits for it. The program's
 // own listener on the port comes first, always.
-#include <asm/poll.h>
 #include <linux/in.h>
 #include <linux/in6.h>
 

@@ -3,11 +3,9 @@
 // that tells it of new ones, each second or when somebody waits for it.
 #include "trusted/libos/agent/volume.h"
 
-#include "trusted/agent/core.h"
 #include "trusted/libos/agent/agent.h"
 #include "trusted/libos/fs/volume.h"
 #include "trusted/libos/proc/proc.h"
-#include "trusted/libos/time/time.h"
 
 #define MS 1000000ull
 

@@ -3,7 +3,6 @@
 #include "trusted/libos/base/processor.h"
 
 #include "trusted/libos/libos.h"
-#include <asm/errno.h>
 
 static bool read_rdrand(uint64_t *v)
 {

@@ -11,7 +11,6 @@
 #include "trusted/libos/fs/volume.h"
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/entry/session.h"
-#include "trusted/libos/signal/signal.h"
 
 static bool serving;
 static uint32_t requested; /* set at any moment, without the lock */

@@ -14,7 +14,6 @@
 #include "trusted/libos/agent/agent.h"
 #include "trusted/libos/proc/program.h"
 #include "trusted/libos/fs/console.h"
-#include "trusted/libos/mm/mm.h"
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/signal/signal.h"
 

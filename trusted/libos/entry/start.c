@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // From the first entry to the program's first instruction.
-#include <asm/signal.h>
 
 #include "lib/settings.h"
 #include "trusted/libos/agent/agent.h"
@@ -11,12 +10,9 @@
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/image.h"
 #include "trusted/libos/fs/share.h"
-#include "trusted/libos/mm/mm.h"
 #include "trusted/libos/mm/sites.h"
 #include "trusted/libos/net/sock.h"
 #include "trusted/libos/proc/proc.h"
-#include "trusted/libos/signal/signal.h"
-#include "trusted/libos/time/time.h"
 
 #define EXIT_OWN 125
 #define EXIT_CANNOT 126

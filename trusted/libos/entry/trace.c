@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a program asked: a line a call, as strace writes it.
-#include "trusted/libos/calls.h"
 #include "trusted/libos/entry/entry.h"
 
 #define TEXT_MAX 48u

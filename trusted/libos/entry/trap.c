@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The one entry from program code: system calls, faults, kicks; and the one way back.
 #include <asm/signal.h>
-#include <asm/unistd_64.h>
 
-#include "trusted/libos/calls.h"
 #include "trusted/libos/entry/entry.h"
 #include "trusted/libos/entry/offsets.h"
 #include "trusted/libos/fs/file.h"

@@ -8,7 +8,6 @@
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/poll.h"
 #include "trusted/libos/mm/mm.h"
-#include "trusted/libos/proc/proc.h"
 #include "trusted/libos/time/time.h"
 
 #define EVENTS_MAX 65536u /* of all contexts: /proc/sys/fs/aio-max-nr */

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Devices: null, zero, full, random, urandom, tty, ptmx, and the links in /dev.
-#include <asm/poll.h>
 
 #include <linux/random.h>
 

@@ -2,8 +2,6 @@
 // The erofs reader.
 #include "trusted/libos/fs/erofs.h"
 
-#include <asm/errno.h>
-
 #include "lib/bytes.h"
 #include "trusted/libos/base/mode.h"
 #include "trusted/libos/fs/image.h"

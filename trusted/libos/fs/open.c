@@ -2,7 +2,6 @@
 // Open files.
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/notify.h"
-#include "trusted/libos/mm/mm.h"
 
 const struct file_ops directory_ops = {0};
 

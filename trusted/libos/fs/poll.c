@@ -8,7 +8,6 @@
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/epoll.h"
 #include "trusted/libos/mm/mm.h"
-#include "trusted/libos/signal/signal.h"
 #include "trusted/libos/time/time.h"
 
 #define POLL_MAX 65536u

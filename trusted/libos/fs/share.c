@@ -11,7 +11,6 @@
 #include "trusted/libos/base/claim.h"
 #include "trusted/libos/fs/mounted.h"
 #include "trusted/libos/mm/mm.h"
-#include "trusted/libos/proc/proc.h"
 
 #define LIST_MAX 1000000u /* names of one folder: a host that never ends is believed no more */
 #define TEXT_MAX 4096u    /* of a link */

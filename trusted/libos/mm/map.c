@@ -2,7 +2,6 @@
 // Mapping and unmapping; where things go in the address space.
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/mm/mm.h"
-#include "trusted/libos/mm/sites.h"
 
 #define LOW_END (1ul << 31)
 

@@ -7,7 +7,6 @@
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/signal/signal.h"
-#include "trusted/libos/time/time.h"
 
 /* What others may take until the one that was chosen is gone: a call that is half done cannot wait
  * for it, it waits before it goes back to its program. */

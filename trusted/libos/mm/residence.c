@@ -10,9 +10,7 @@
 
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/mm/mm.h"
-#include "trusted/libos/mm/sites.h"
 #include "trusted/libos/proc/proc.h"
-#include "trusted/libos/time/time.h"
 
 #define RIGHTS (PORT_R | PORT_W | PORT_X)
 #define SLICE_MIN 2000000ul /* ns */

@@ -4,7 +4,6 @@
 // Addresses are given by the GiB, and belong to a family until its last member is gone. A new space
 // gets a run of them at a random place: mappings of files in the first GiB (rel32 reaches across
 // it), the heap behind, others from the top down.
-#include "trusted/libos/fs/file.h"
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/mm/sites.h"
 #include "trusted/libos/proc/proc.h"

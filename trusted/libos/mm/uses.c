@@ -2,7 +2,6 @@
 // What earlier runs used of the image's files comes together, before each page costs a fault of its
 // own. The host remembers it (struct sh_uses). It learns nothing by that, since it adds each page;
 // and its list decides nothing but which pages of a mapped file come early.
-#include "trusted/libos/fs/file.h"
 #include "trusted/libos/mm/mm.h"
 
 /* The first one known from `page` on, if they ascend. */

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The system calls that make and connect sockets.
 #include <asm/poll.h>
-#include <asm/socket.h>
-#include <linux/in.h>
-#include <linux/in6.h>
-#include <linux/net.h>
 
 #include "trusted/libos/agent/agent.h"
 #include "trusted/libos/base/claim.h"

@@ -2,12 +2,10 @@
 // Connections that stay inside: unix sockets, socketpairs, loopback.
 #include <asm/poll.h>
 #include <asm/signal.h>
-#include <linux/net.h>
 
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/net/sock.h"
 #include "trusted/libos/signal/signal.h"
-#include "trusted/libos/time/time.h"
 
 #define MSG_PEEK_ 2
 #define MSG_DONTWAIT_ 0x40

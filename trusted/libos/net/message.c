@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sending and receiving, whichever side the other end is on: where a message goes, and waiting.
 #include <asm/poll.h>
-#include <asm/signal.h>
-#include <asm/socket.h>
-#include <linux/net.h>
 
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/net/sock.h"
-#include "trusted/libos/signal/signal.h"
 
 #define MSG_OOB_ 1
 #define MSG_PEEK_ 2

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which socket is bound to which address, inside.
 #include <linux/in.h>
-#include <linux/in6.h>
-#include <linux/net.h>
 #include <linux/un.h>
 
-#include "lib/bytes.h"
 #include "trusted/libos/net/sock.h"
 
 #define PORT_FIRST 32768u

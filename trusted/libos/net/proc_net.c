@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // /proc/net: sockets, interfaces and routes, as Linux writes them.
-#include <linux/in.h>
-#include <linux/net.h>
 
 #include "lib/bytes.h"
-#include "lib/settings.h"
 #include "trusted/libos/fs/proc.h"
 #include "trusted/libos/net/interface.h"
 #include "trusted/libos/net/sock.h"

@@ -2,8 +2,6 @@
 // What every socket has: references, waiting, whose it is.
 #include "trusted/libos/net/sock.h"
 
-#include <linux/net.h>
-
 #include "trusted/libos/time/time.h"
 
 struct sock *sock_new(int family, int type)

@@ -4,7 +4,6 @@
 
 #include "trusted/libos/base/processor.h"
 #include "trusted/libos/calls.h"
-#include "trusted/libos/entry/entry.h"
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/proc/keys.h"

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // New threads and processes: clone, fork, vfork, clone3.
-#include <asm/signal.h>
 #include <linux/sched.h>
 
 #include "trusted/libos/base/processor.h"
 #include "trusted/libos/calls.h"
-#include "trusted/libos/entry/entry.h"
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/proc/keys.h"

@@ -4,8 +4,6 @@
 
 #include "trusted/libos/calls.h"
 #include "trusted/libos/proc/ipc.h"
-#include "trusted/libos/proc/proc.h"
-#include "trusted/libos/time/time.h"
 
 #define SIZE_MAX_ 8192u  /* of a message: kernel.msgmax */
 #define BYTES_MAX 16384u /* of a queue: kernel.msgmnb */

@@ -4,7 +4,6 @@
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/signal/signal.h"
-#include "trusted/libos/time/time.h"
 
 #define ID_MAX 4194304 /* /proc/sys/kernel/pid_max */
 

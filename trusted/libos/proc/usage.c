@@ -6,8 +6,6 @@
 // that it did not sleep. Its parts are counted inside, since the thread was
 // asked last: each call that is alone and each fault is measured, of the short ones that share the
 // big lock one in USAGE_EACH, for all of them.
-#include "trusted/libos/fs/file.h"
-#include "trusted/libos/proc/proc.h"
 #include "trusted/libos/time/time.h"
 
 void usage_start(struct thread *t)
