@@ -21,7 +21,7 @@ fi
 LIMIT=600 status "debian: build" 0 "$SHELTER" build -q -t debian -r "$tar"
 for script in ${SCRIPTS:-tests/apps/debian/*.sh}; do
     name="$(basename "$script" .sh), $tee"
-    timeout -k 5 240 "$SHELTER" run --rm --tee "$tee" -m 4G -e PATH=/usr/sbin:/usr/bin:/sbin:/bin -e HOME=/root debian \
+    timeout -k 5 "${each:-240}" "$SHELTER" run --rm --tee "$tee" -m 4G -e PATH=/usr/sbin:/usr/bin:/sbin:/bin -e HOME=/root debian \
         /bin/bash -c "$(cat "$script")" </dev/null >"$T/got" 2>"$T/err"
     sed '1,/^# prints:/d; s/^# \?//' "$script" >"$T/want"
     if diff -a "$T/want" "$T/got" >"$T/diff"; then ok "debian: $name"; else

@@ -19,6 +19,12 @@ build facts-pie -static-pie
 gcc -O1 -D_GNU_SOURCE -static-pie -o "$R/bin/turns" tests/libos/turns.c
 gcc -O1 -D_GNU_SOURCE -static-pie -o "$R/bin/ptys" tests/libos/ptys.c
 gcc -O1 -D_GNU_SOURCE -static-pie -pthread -o "$R/bin/forest" tests/libos/forest.c
+gcc -O1 -static-pie -o "$R/bin/again" tests/libos/again.c
+gcc -O1 -o "$R/bin/again-libs" tests/libos/again.c
+for file in $(ldd "$R/bin/again-libs" | grep -o '/[^ ]*'); do
+    mkdir -p "$R$(dirname "$file")"
+    cp -L "$file" "$R$file"
+done
 cp "$(command -v busybox)" "$R/bin/busybox"
 for a in mkdir rm sh cat ls grep wc seq echo sleep true expr sort tr; do ln -sf busybox "$R/bin/$a"; done
 cat >"$R/bin/script" <<'SCRIPT'
@@ -151,6 +157,27 @@ import json, sys
 d = json.load(open(sys.argv[1]))
 print(d["emodpe"], d["calls_out"], d["exceptions"])
 sys.exit(not (d["emodpe"] < 1500 and d["calls_out"] < 1000))
+END
+
+# A program that runs again has the addresses and the pages of the last one, of whose memory it finds nothing: 16 times, then
+# it gets others. What that costs.
+for program in again again-libs; do
+    for port in test sgx; do
+        if [ $port = test ]; then
+            timeout 60 build/libos-test "$T/i.img" "$T/i.manifest" -- /bin/$program 40 >"$T/again" 2>&1
+        else
+            timeout 60 "$SHELTER" run --rm --tee sgx-sim processes /bin/$program 40 >"$T/again" 2>"$T/err"
+        fi
+        check "$program, $port: at few places, nothing of the last one ($(head -n 1 "$T/again"))" \
+            grep -qx '40 good, [3-5] places' "$T/again"
+    done
+done
+status "200 programs" 0 timeout 60 "$SHELTER" run --rm --tee sgx-sim --stats "$T/stats" processes /bin/again 200 light
+check "200 programs: what they cost" python3 - "$T/stats" <<'END'
+import json, sys
+d = json.load(open(sys.argv[1]))
+print(d["calls_out"], d["eaccept"], d["eacceptcopy"], d["by_call_out"])
+sys.exit(not (d["calls_out"] < 200 * 8.5 and d["by_call_out"].get("remove", 0) < 40 and d["eaccept"] < 200 * 20 and d["eacceptcopy"] < 200 * 8))
 END
 
 # What a fork had aside goes back to the host when no other follows.

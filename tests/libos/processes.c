@@ -331,6 +331,27 @@ static void spawns(void)
     fact("vfork: %s, seen %d", wait_for(c), seen);
 }
 
+/* A mapping that grows where the other process of a fork has something by now. */
+static void grows_beside(void)
+{
+    int go[2];
+    pipe(go);
+    char *p = mmap(NULL, 16384, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    munmap(p + 4096, 12288);
+    pid_t c = CHILD({
+        char x;
+        read(go[0], &x, 1);
+        _exit(mremap(p, 4096, 8192, 0) != p ? 1 : p[4096] ? 2 : 0);
+    });
+    char *q = mmap(p + 4096, 4096, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    memset(q, 'q', 4096);
+    write(go[1], "x", 1);
+    fact("grown beside: %s, %c", wait_for(c), q[0]);
+    munmap(p, 8192);
+    close(go[0]);
+    close(go[1]);
+}
+
 static void groups_and_sessions(void)
 {
     int go[2];
@@ -988,6 +1009,7 @@ int main(int argc, char **argv)
     orphans();
     pipes();
     unmapping();
+    grows_beside();
     coherence();
     locks_between();
     system_v();

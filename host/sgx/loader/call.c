@@ -10,8 +10,6 @@
 
 #include "host/sgx/loader/loader.h"
 
-#define COMMIT_MAX (64ull << 20) /* bytes at once */
-
 static int64_t or_errno(int64_t r)
 {
     return r < 0 ? -errno : r;
@@ -118,70 +116,6 @@ int64_t call_kick(struct loader_thread *t, struct sh_slot *s, uint64_t tcs)
         return -ESRCH;
     loader_thread_kick(other);
     return 0;
-}
-
-int64_t call_restrict(struct loader_thread *t, struct sh_slot *s, uint64_t addr, uint64_t size,
-                      uint64_t permissions)
-{
-    struct sh_error err = {0};
-    return sgx_enclave_restrict(&loader.enclave, addr, size, permissions, &err);
-}
-
-/* The next of the pages that A names; false: there are no more. */
-static bool next_pages(const struct sh_slot *s, uint64_t i, struct sh_pages *pages)
-{
-    if ((i + 1) * sizeof(*pages) > cap_a(s->size_a))
-        return false;
-    memcpy(pages, s->a + i * sizeof(*pages), sizeof(*pages));
-    return true;
-}
-
-int64_t call_set_type(struct loader_thread *t, struct sh_slot *s, uint64_t addr, uint64_t size,
-                      uint64_t type)
-{
-    struct sh_error err = {0};
-    struct sh_pages p = {addr, size};
-    uint64_t i = 0;
-    int64_t r;
-    do
-        r = sgx_enclave_set_type(&loader.enclave, p.addr, p.size, (enum sgx_page_type)type, &err);
-    while (!r && next_pages(s, i++, &p));
-    s->size_a = 0;
-    return r;
-}
-
-int64_t call_remove(struct loader_thread *t, struct sh_slot *s, uint64_t addr, uint64_t size)
-{
-    struct sh_error err = {0};
-    struct sh_pages p = {addr, size};
-    uint64_t i = 0;
-    int64_t r;
-    do
-        r = sgx_enclave_remove(&loader.enclave, p.addr, p.size, &err);
-    while (!r && next_pages(s, i++, &p));
-    s->size_a = 0;
-    return r;
-}
-
-int64_t call_commit(struct loader_thread *t, struct sh_slot *s, uint64_t addr, uint64_t size,
-                    uint64_t gone)
-{
-    struct sgx_enclave *e = &loader.enclave;
-    struct sh_pages p;
-    struct sh_error err = {0};
-    uint64_t i = 0;
-    int64_t r;
-    while (i < gone && next_pages(s, i, &p)) {
-        (void)sgx_enclave_remove(e, p.addr, p.size, &err);
-        i++;
-    }
-    p = (struct sh_pages){addr, size};
-    loader_forget_root(); /* a program that grows has read much of its files */
-    do
-        r = p.size > COMMIT_MAX ? -EINVAL : e->driver->populate(e->dev, p.addr, p.size);
-    while (!r && next_pages(s, i++, &p));
-    s->size_a = 0;
-    return r;
 }
 
 int64_t call_flush(struct loader_thread *t, struct sh_slot *s, uint64_t tries)

@@ -165,6 +165,8 @@ bool loader_ring_end(uint64_t handle, int fd);
 /* Writes the three clocks of the slot, at one value of the counter, which was read so many counts
  * before and after them. */
 uint64_t loader_clock_tell(struct sh_slot *s);
+/* EREMOVE of at most so many of the pages that A names (struct sh_pages[]). */
+void loader_remove_pages(const struct sh_slot *s, uint64_t count);
 /* From here on the counter's frequency is measured. Early, and before the walls. */
 void loader_clock_begin(void);
 /* Tells likewise, and the frequency in Hz, measured for at least 1 ms, for which it waits; 0: it is

@@ -182,9 +182,10 @@ static void forget_root(uint64_t deadline)
 
 int64_t call_wait(struct loader_thread *t, struct sh_slot *s, uint64_t deadline)
 {
-    /* Handles are POLL's. */
+    loader_remove_pages(s, UINT64_MAX);
+    s->size_a = 0;
     forget_root(deadline);
-    int64_t r = s->size_a ? -EINVAL : wait_token(t, deadline);
+    int64_t r = wait_token(t, deadline);
     loader_clock_tell(s);
     return r;
 }

@@ -266,6 +266,7 @@ static long move_brk(uint64_t want)
                                 .name = "[heap]"};
         if (mm_map(&r) < 0)
             return (long)space()->brk;
+        spare_grown(top);
     } else if (top < old) {
         if (!unmap_beside(top, old)) {
             call_upgrade();
@@ -292,7 +293,7 @@ static long grow_or_move(struct area *a, uint64_t addr, uint64_t old, uint64_t s
 {
     bool fixed = flags & MREMAP_FIXED, keep = flags & MREMAP_KEEP;
     if (!fixed && !keep && old && addr + old == a->end && area_free_range(a->end, addr + size) &&
-        addr + size <= port_info.user_end) {
+        addr + size <= port_info.user_end && !place_take(a->end, addr + size, false)) {
         struct area more = *a;
         if (a->locked && mm_may_lock(size - old, 0))
             return -EAGAIN;
@@ -302,6 +303,8 @@ static long grow_or_move(struct area *a, uint64_t addr, uint64_t old, uint64_t s
         int r = area_add(more);
         if (!r)
             area_merge(addr, addr + size);
+        if (!r)
+            r = residence_settle(space(), more.start, more.end);
         if (!r)
             mm_populate_locked(addr, addr + size);
         return r ? r : (long)addr;

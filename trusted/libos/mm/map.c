@@ -73,7 +73,7 @@ static int64_t map_beside(const struct map_request *r, uint64_t size)
 {
     struct space *s = space();
     if (!los_is_shared() || r->file || (r->flags & ~(MM_LOW | MM_NOREPLACE)) || s->refs > 1 ||
-        s->family->count > 1)
+        s->family->count > 1 || s->family->leftovers)
         return 0;
     lock_take(&s->list, RANK_AREAS);
     uint64_t addr = r->flags & MM_NOREPLACE ? r->addr : choose_place(r, size, false);

@@ -73,7 +73,10 @@ struct space {
     struct site_set *sites;
     bool barriers, global_barriers; /* membarrier was registered for */
     bool ran;                       /* its program, since it is resident */
-    uint64_t slice;                 /* ns: how long its turn is at least */
+    /* What the next one that runs the same file may have (mm/spare.c); program 0: nothing. */
+    uint64_t program, code_low, stack_low, heap, heap_end;
+    uint32_t uid, runs;
+    uint64_t slice; /* ns: how long its turn is at least */
 };
 
 #define FAULT_LOCKS 16u
@@ -85,6 +88,7 @@ struct family {
     struct list waiting;    /* struct residence_wait: threads of the others, first come first */
     struct thread *holder;  /* nobody else becomes resident now; NULL: free */
     bool wanted;            /* threads were kicked out: the last one wakes who waits */
+    bool leftovers;         /* in its places there are frames of nobody's */
     uint64_t until;         /* the resident's time is its own until then */
     struct {
         struct lock lock; /* RANK_FAMILY: fault_lock */
@@ -254,6 +258,10 @@ struct space *
 space_fork(void); /* a copy of the caller's, which is resident then; NULL: no memory */
 void space_put(struct space *s);
 void space_tidy(void); /* a little at a time: what forks needed goes back. Whoever has time */
+void family_change(struct space *s,
+                   struct family *f); /* s, alone in its own, into f, without any */
+void family_forget(struct family *f); /* without members or frames */
+void leftovers_end(struct family *f); /* with one member at most: frames of nobody's go */
 /* Addresses are given by the GiB, each to one family. May the caller's have these? */
 bool place_is_free(uint64_t start, uint64_t end);
 bool place_is_own(uint64_t start, uint64_t size); /* they are its already; any addresses */
@@ -262,6 +270,14 @@ bool place_is_own(uint64_t start, uint64_t size); /* they are its already; any a
 int place_take(uint64_t start, uint64_t end, bool join);
 /* A further run of addresses of at least this size for the caller. False: there are no more. */
 bool place_more(uint64_t size);
+
+/* ---- mm/spare.c: what a program leaves for the next one that runs the same file; alone ---- */
+void spare_take(const struct inode *i);          /* for the caller's space, which is empty */
+void spare_note(uint64_t stack_low, bool fixed); /* it stands now; fixed: it chose its addresses */
+void spare_grown(uint64_t heap_end);             /* the heap is so large now */
+bool spare_keep(struct space *s);                /* before it goes; true: its family stays */
+bool spare_drop(const struct family *f);         /* or all (NULL); false: there was none */
+void spare_tidy(void);                           /* those that nobody took for long */
 
 /* ---- mm/residence.c ---- */
 /* los_upgrade, and resident afterwards; ends the process where it cannot be. The call is alone

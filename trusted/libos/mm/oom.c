@@ -76,6 +76,8 @@ static bool is_dying(void)
 bool oom_spare(void)
 {
     los_upgrade();
+    if (spare_drop(NULL))
+        return true;
     if (current()->exiting) /* it frees more than it takes */
         return memory_ahead(AHEAD_STEP) <= AHEAD_MAX;
     if (!is_dying()) {

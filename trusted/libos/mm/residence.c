@@ -142,7 +142,8 @@ static bool share_equal(struct space *s, uint64_t addr, const void *content, uin
 bool residence_share(uint64_t addr, const void *content, int prot)
 {
     struct space *s = space();
-    return s->family->count > 1 && share_equal(s, addr, content, (uint8_t)(PAGE_THERE | prot)) &&
+    return (s->family->count > 1 || s->family->leftovers) &&
+           share_equal(s, addr, content, (uint8_t)(PAGE_THERE | prot)) &&
            !frame_protect(addr, 1, prot);
 }
 
@@ -382,7 +383,7 @@ static void note_settled(struct space *s)
 
 int residence_settle(struct space *s, uint64_t start, uint64_t end)
 {
-    return s->family->count > 1 ? settle_range(s, start, end, false) : 0;
+    return s->family->count > 1 || s->family->leftovers ? settle_range(s, start, end, false) : 0;
 }
 
 /* ---- turns ---- */

@@ -74,6 +74,8 @@ bool place_is_own(uint64_t start, uint64_t size)
 static void become_one(struct family *into, struct family *from)
 {
     uint64_t index;
+    leftovers_end(into);
+    leftovers_end(from);
     for (uint64_t i = 0; radix_next(&places, i, &index); i = index + 1) {
         void **slot = radix_slot(&places, index);
         *slot = *slot == from ? into : *slot;
@@ -97,6 +99,10 @@ int place_take(uint64_t start, uint64_t end, bool join)
         if (!slot)
             return -ENOMEM;
         struct family *other = *slot;
+        if (other && !other->count && spare_drop(other)) {
+            i--;
+            continue;
+        }
         if (other && other != f && !join)
             return -EEXIST;
         if (other && other != f) {
@@ -195,7 +201,7 @@ static struct space *make_blank(struct family *f)
     return s;
 }
 
-static void forget_family(struct family *f)
+void family_forget(struct family *f)
 {
     uint64_t index;
     for (uint64_t i = 0; radix_next(&places, i, &index); i = index + 1) {
@@ -205,6 +211,23 @@ static void forget_family(struct family *f)
         frame_forget(place_start(index), place_start(index + 1));
     }
     los_free(f);
+}
+
+void leftovers_end(struct family *f)
+{
+    static struct frame_gone gone;
+    const struct space *s = f->count ? container_of(f->members.next, struct space, member) : NULL;
+    uint64_t index;
+    void *owner;
+    for (uint64_t i = 0; f->leftovers && (owner = radix_next(&places, i, &index)); i = index + 1) {
+        uint64_t at = place_start(index), end = at + GIB;
+        for (; owner == f && (at = frame_next(at, end)) < end; at += PAGE_SIZE) {
+            if (!s || !page_state_of(s, at))
+                frame_gone_add(&gone, at, 1);
+        }
+    }
+    frame_gone_end(&gone);
+    f->leftovers = false;
 }
 
 static bool uses_place(const struct space *s, uint64_t low)
@@ -247,7 +270,7 @@ static void give_places_back(const struct space *s, struct family *f)
     }
 }
 
-static void leave_family(struct space *s)
+static void leave_family(struct space *s, bool stays)
 {
     struct family *f = s->family;
     list_remove(&s->member);
@@ -255,10 +278,21 @@ static void leave_family(struct space *s)
         give_places_back(s, f);
     if (f->resident == s)
         f->resident = NULL;
-    if (--f->count == 0)
-        forget_family(f);
-    else if (!list_empty(&f->waiting))
+    if (--f->count == 0) {
+        if (!stays)
+            family_forget(f);
+    } else if (!list_empty(&f->waiting)) {
         residence_wake(f);
+    }
+}
+
+void family_change(struct space *s, struct family *f)
+{
+    leave_family(s, false);
+    s->family = f;
+    f->resident = s;
+    f->count = 1;
+    list_append(&f->members, &s->member);
 }
 
 struct space *space_new(void)
@@ -275,7 +309,7 @@ struct space *space_new(void)
     }
     f->resident = s;
     if (!take_slab(s, slab_gibs())) {
-        leave_family(s);
+        leave_family(s, false);
         los_free(s);
         return NULL;
     }
@@ -318,9 +352,12 @@ void space_put(struct space *s)
 {
     if (--s->refs)
         return;
+    bool kept = spare_keep(s);
     clear_space(s);
     sites_free(s);
-    leave_family(s);
+    if (!kept)
+        leftovers_end(s->family);
+    leave_family(s, kept);
     los_free(s);
 }
 
@@ -375,6 +412,8 @@ static uint64_t keep_until; /* 0: nothing is kept. Atomic */
 void space_tidy(void)
 {
     uint64_t until = __atomic_load_n(&keep_until, __ATOMIC_RELAXED);
+    if (!los_is_shared())
+        spare_tidy();
     if (until && clock_now() >= until && !pages_keep(0))
         __atomic_store_n(&keep_until, 0, __ATOMIC_RELAXED);
 }
@@ -419,6 +458,7 @@ static int unshare_unforked(struct space *s)
 
 struct space *space_fork(void)
 {
+    leftovers_end(space()->family);
     struct space *parent = space(), *child = make_blank(parent->family);
     if (!child)
         return NULL;

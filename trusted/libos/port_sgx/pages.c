@@ -40,8 +40,9 @@ static bool is_bare(uint64_t addr)
            (addr >= (uint64_t)sgx_zone_pages && addr < (uint64_t)sgx_zone_pages_end);
 }
 
-/* What was trimmed and accepted is nobody's; it goes back with the next request for pages, which
- * is a call out less. What is in nobody's way may stay for ever, so it is not much. */
+/* What was trimmed and accepted is nobody's; it goes back with the next request for pages or the
+ * next sleep, which is a call out less. What is in nobody's way may stay for ever, so it is not
+ * much. */
 #define LATER_PAGES 128u
 static struct {
     uint32_t guard; /* spin lock, a few instructions long */
@@ -79,8 +80,10 @@ static bool keep_later(const struct sh_pages *runs, uint32_t count)
     return fits;
 }
 
-static uint32_t take_later(struct sh_pages to[PORT_RUNS_MAX])
+uint32_t sgx_pages_gone(struct sh_pages to[PORT_RUNS_MAX])
 {
+    if (!__atomic_load_n(&later.count, __ATOMIC_RELAXED))
+        return 0;
     guard_later();
     uint32_t count = later.count;
     memcpy(to, later.runs, count * sizeof(*to));
@@ -124,7 +127,7 @@ void port_pages_expect(const struct sh_pages *runs, unsigned count)
     if (size < COMMIT_MIN << PAGE_SHIFT)
         return;
     struct sh_pages all[2 * PORT_RUNS_MAX];
-    uint32_t gone = take_later(all);
+    uint32_t gone = sgx_pages_gone(all);
     memcpy(all + gone, runs + 1, (count - 1) * sizeof(*runs));
     SGX_CALL(.nr = SH_CALL_COMMIT, .args = {runs->addr, runs->size, gone}, .a = all,
              .size_a = (gone + count - 1) * (uint32_t)sizeof(*runs));

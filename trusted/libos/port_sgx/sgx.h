@@ -97,6 +97,8 @@ void sgx_clock_take(struct sh_slot *slot, uint64_t before);
 
 /* pages.c: a page of our own becomes a TCS. 0 or -EAGAIN. */
 int sgx_page_to_tcs(uint64_t addr);
+/* Those that are to go with the next call out that takes some: how many. */
+uint32_t sgx_pages_gone(struct sh_pages to[PORT_RUNS_MAX]);
 
 /* ring.c: where the host has them (0: nowhere); false: it cannot be there. */
 bool sgx_rings_init(uint64_t addr);

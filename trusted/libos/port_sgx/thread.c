@@ -155,7 +155,11 @@ int port_wait(struct thread *t, struct port_wait *w, uint64_t deadline)
     if (deadline && deadline != NO_DEADLINE)
         deadline = tsc_host_time(deadline);
     struct sgx_call c = {.nr = w ? SH_CALL_POLL : SH_CALL_WAIT, .args = {deadline}};
-    if (w) {
+    struct sh_pages gone[PORT_RUNS_MAX];
+    if (!w) {
+        c.a = gone;
+        c.size_a = sgx_pages_gone(gone) * (uint32_t)sizeof(*gone);
+    } else {
         c.args[1] = (uint64_t)(int64_t)w->set;
         c.args[2] = w->changes;
         c.args[3] = w->room;

@@ -184,7 +184,8 @@ static void set_brk(const struct elf_image *image)
     uint64_t start = page_up(image->end) + (random_word() % (1ul << 25) & ~(PAGE_SIZE - 1));
     if (image->end > space()->code_start &&
         image->end <= space()->code_end) /* leave the window to files */
-        start = free_gib() + (random_word() % (1ul << 25) & ~(PAGE_SIZE - 1));
+        start = space()->heap ? space()->heap
+                              : free_gib() + (random_word() % (1ul << 25) & ~(PAGE_SIZE - 1));
     uint64_t limit = MIN(start + (1ul << 36), port_info.user_end);
     size_t i = area_index(start);
     if (i < space()->count)
@@ -198,8 +199,10 @@ __attribute__((noinline)) static int load_elf(struct thread *t, struct file *f, 
                                               const struct exec_args *x)
 {
     struct elf_image image, interp = {0};
-    struct stack s;
+    struct stack s = {0};
+    spare_take(f->inode);
     int r = new_stack(&s);
+    uint64_t stack_low = s.low;
     if (!r)
         r = elf_map(f, &image, false);
     if (r)
@@ -217,6 +220,7 @@ __attribute__((noinline)) static int load_elf(struct thread *t, struct file *f, 
         entry = interp.entry;
     }
     set_brk(&image);
+    spare_note(stack_low, !image.base);
     struct rights rights = rights_of(current(), f->inode);
     r = build_vectors(&s, x, &image, interp.base, path, &rights);
     if (r)

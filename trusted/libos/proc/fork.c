@@ -252,6 +252,7 @@ static long make_thread(const struct clone_request *q)
 {
     struct process *p = current();
     int32_t tid = id_next();
+    leftovers_end(p->space->family); /* threads map beside each other, which must find nothing */
     struct thread *n = new_thread(q, p, tid);
     if (!n)
         return -EAGAIN;
