@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The Debian packages: built from what is checked in, judged by lintian, unpacked elsewhere, and they work there.
+# The Debian packages: built from what is checked in, judged by lintian, unpacked elsewhere, where they work; installed in
+# a Debian 12 of their own (SUITE=trixie: 13), used there, and purged.
+# May take 1500 s: it compiles all of Shelter once more.
 . tests/e2e/lib.sh
 LIMIT=60
 for p in dpkg-buildpackage dh lintian; do
@@ -74,4 +76,32 @@ if command -v systemd-analyze >/dev/null; then
     sed "s|=shelter |=$T/root/usr/bin/shelter |" "$T/root/lib/systemd/system/shelter-broker.service" >"$unit"
     same "systemd reads the broker's unit" "$(systemd-analyze verify --man=no --recursive-errors=no "$unit" 2>&1 | grep -F shelter-broker.service)" ""
     check "and finds it confined" systemd-analyze security --offline=true --threshold=20 "$unit"
+fi
+
+# In a fresh Debian, by its own apt.
+cat >"$T/inside" <<'END'
+apt-get update -q >/debs/log 2>&1
+apt-get install -y -q --no-install-recommends /debs/*.deb >/debs/log 2>&1 && echo installed || tail -n 3 /debs/log
+getent passwd _shelter-broker | cut -d: -f1,7
+shelter build -q -t deb -f /bin/true >/debs/log 2>&1 && shelter run --rm --tee sgx-sim deb /bin/true >>/debs/log 2>&1 </dev/null && echo ran || tail -n 3 /debs/log
+shelter-runtime --version | head -n 1
+test -s /etc/crio/crio.conf.d/50-shelter.conf && echo crio
+apt-get purge -y -q $(dpkg-query -W -f '${Package} ' '*shelter*') >/debs/log 2>&1 && echo purged || tail -n 3 /debs/log
+rm -rf /var/lib/shelter # what images root built
+find / -xdev -iname '*shelter*' -not -path '/debs/*' -not -path '/tmp/*'
+END
+mkdir -p "$T/debs" && cp "$T"/deb/*.deb "$T/debs/"
+suite=${SUITE:-bookworm}
+if [ "$(id -u)" -ne 0 ] || ! command -v mmdebstrap >/dev/null; then
+    skip "installed: needs root and mmdebstrap"
+elif ! timeout 600 mmdebstrap -q --variant=minbase "$suite" "$T/debian.tar" >"$T/err" 2>&1; then
+    skip "installed: no $suite to be had here: $(tail -n 1 "$T/err")"
+else
+    mkdir "$T/debian" && tar -C "$T/debian" --exclude './dev/*' -xf "$T/debian.tar" && mv "$T/debs" "$T/inside" "$T/debian/"
+    printf '#!/bin/sh\nexit 101\n' >"$T/debian/usr/sbin/policy-rc.d" && chmod +x "$T/debian/usr/sbin/policy-rc.d"
+    cp /etc/resolv.conf "$T/debian/etc/"
+    LIMIT=400 status "$suite: a Debian of its own" 0 unshare -m -p -f sh -c "mount -t proc proc '$T/debian/proc' && mount --rbind /dev '$T/debian/dev' &&
+        exec chroot '$T/debian' env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive sh /inside"
+    same "... installs, runs and purges them, and nothing is left" "$(tr '\n' ' ' <"$T/out")" \
+        "installed _shelter-broker:/usr/sbin/nologin ran shelter-runtime version $version crio purged "
 fi
