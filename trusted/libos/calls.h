@@ -14,6 +14,9 @@
 #undef CALL
 #undef SAME
 
+#define RW_MAX 0x7ffff000u /* bytes of a call; what is more is not moved */
+#define IOV_MAX 1024u
+
 struct file;
 struct io;
 struct io_vec;

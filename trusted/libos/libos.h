@@ -16,6 +16,7 @@
 #define LIBOS_H
 
 #include <asm/errno.h>
+#include <linux/capability.h>
 #include <string.h>
 
 #include "trusted/libos/base/list.h"
@@ -228,25 +229,6 @@ struct caps {
     bool keep;       /* PR_SET_KEEPCAPS: the bit SECBIT_KEEP_CAPS */
     uint8_t secured; /* the other SECBIT_* */
 };
-#define CAP_CHOWN 0
-#define CAP_DAC_OVERRIDE 1
-#define CAP_DAC_READ_SEARCH 2
-#define CAP_FOWNER 3
-#define CAP_FSETID 4
-#define CAP_KILL 5
-#define CAP_SETGID 6
-#define CAP_SETUID 7
-#define CAP_SETPCAP 8
-#define CAP_NET_BIND_SERVICE 10
-#define CAP_IPC_LOCK 14
-#define CAP_IPC_OWNER 15
-#define CAP_SYS_CHROOT 18
-#define CAP_SYS_ADMIN 21
-#define CAP_SYS_NICE 23
-#define CAP_SYS_RESOURCE 24
-#define CAP_MKNOD 27
-#define CAP_LEASE 28
-#define CAP_SETFCAP 31
 #define CAP_LAST 40
 
 struct sh_settings;

@@ -16,7 +16,6 @@
 
 #define PATIENCE_NS (10 * NS) /* for a client that sends or takes nothing */
 #define BACKLOG 16u
-#define MSG_NOSIGNAL_ 0x4000
 
 static struct sock *listeners[2]; /* of IPv4 and IPv6; NULL: none */
 static struct wait_queue changed; /* a listener came */

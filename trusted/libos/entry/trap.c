@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The one entry from program code: system calls, faults, kicks; and the one way back.
 #include <asm/signal.h>
+#include <asm/siginfo.h>
 
 #include "trusted/libos/entry/entry.h"
 #include "trusted/libos/entry/offsets.h"
@@ -13,14 +14,7 @@
 #include "trusted/libos/signal/signal.h"
 #include "trusted/libos/time/time.h"
 
-#define CODE_KERNEL 0x80
 #define FLAG_TF 0x100ul
-#define TRAP_BRKPT_CODE 1
-#define TRAP_TRACE_CODE 2
-#define FPE_INTDIV_CODE 1
-#define FPE_FLTINV_CODE 7
-#define ILL_ILLOPN_CODE 2
-#define BUS_ADRALN_CODE 1
 
 _Static_assert(offsetof(struct thread, canary) == CANARY, "CANARY");
 _Static_assert(offsetof(struct thread, stack_top) == STACK, "STACK");
@@ -78,9 +72,9 @@ static void settle_return(struct thread *t)
         /* A handler or a frame may name any address; the way back can only go to one that exists.
          */
         if (t->regs.rsp >> 47)
-            sig_fault(t, SIGBUS, CODE_KERNEL, 0);
+            sig_fault(t, SIGBUS, SI_KERNEL, 0);
         while (t->regs.rip >> 47)
-            sig_fault(t, SIGSEGV, CODE_KERNEL, 0);
+            sig_fault(t, SIGSEGV, SI_KERNEL, 0);
     } while (t->kicked || !residence_leave());
 }
 
@@ -174,7 +168,7 @@ static void end_stuck(struct thread *t)
 static void page_fault(struct thread *t)
 {
     int access = t->trap.error & PF_FETCH ? PORT_X : t->trap.error & PF_WRITE ? PORT_W : PORT_R;
-    struct mm_fault f = {SIGSEGV, CODE_KERNEL};
+    struct mm_fault f = {SIGSEGV, SI_KERNEL};
     stats_count(page_faults);
     end_stuck(t);
     if (t->trap.addr < port_info.user_start || t->trap.addr >= port_info.user_end)
@@ -215,31 +209,31 @@ static void handle_fault(struct thread *t)
         page_fault(t);
         break;
     case VECTOR_DE:
-        sig_fault(t, SIGFPE, FPE_INTDIV_CODE, rip);
+        sig_fault(t, SIGFPE, FPE_INTDIV, rip);
         break;
     case VECTOR_MF:
     case VECTOR_XM:
-        sig_fault(t, SIGFPE, FPE_FLTINV_CODE, rip);
+        sig_fault(t, SIGFPE, FPE_FLTINV, rip);
         break;
     case VECTOR_UD:
         if (cpuid_emulate(t))
             break;
         if (is_privileged(rip))
-            sig_fault(t, SIGSEGV, CODE_KERNEL, 0);
+            sig_fault(t, SIGSEGV, SI_KERNEL, 0);
         else
-            sig_fault(t, SIGILL, ILL_ILLOPN_CODE, rip);
+            sig_fault(t, SIGILL, ILL_ILLOPN, rip);
         break;
     case VECTOR_BP:
-        sig_fault(t, SIGTRAP, CODE_KERNEL, 0);
+        sig_fault(t, SIGTRAP, SI_KERNEL, 0);
         break;
     case VECTOR_DB:
-        sig_fault(t, SIGTRAP, TRAP_TRACE_CODE, rip);
+        sig_fault(t, SIGTRAP, TRAP_TRACE, rip);
         break;
     case VECTOR_AC:
-        sig_fault(t, SIGBUS, BUS_ADRALN_CODE, 0);
+        sig_fault(t, SIGBUS, BUS_ADRALN, 0);
         break;
     default: /* #GP and what we do not know */
-        sig_fault(t, SIGSEGV, CODE_KERNEL, 0);
+        sig_fault(t, SIGSEGV, SI_KERNEL, 0);
     }
 }
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Changing a file's attributes and size.
+#include <linux/falloc.h>
+
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/notify.h"
@@ -316,22 +318,21 @@ long sys_ftruncate(int fd, int64_t size)
     return r;
 }
 
-#define FALLOC_KEEP_SIZE 1u
-#define FALLOC_PUNCH_HOLE 2u
-#define FALLOC_ZERO_RANGE 16u
-
 /* As tmpfs: no ranges are moved; zeroing in place only on the root's overlay. */
 static bool fallocate_knows(const struct file *f, uint32_t mode)
 {
-    return !(mode & ~FALLOC_KEEP_SIZE) || mode == (FALLOC_PUNCH_HOLE | FALLOC_KEEP_SIZE) ||
-           ((mode & ~FALLOC_KEEP_SIZE) == FALLOC_ZERO_RANGE && f->inode && f->inode->fs == FS_ROOT);
+    return !(mode & ~FALLOC_FL_KEEP_SIZE) || mode == (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE) ||
+           ((mode & ~FALLOC_FL_KEEP_SIZE) == FALLOC_FL_ZERO_RANGE && f->inode &&
+            f->inode->fs == FS_ROOT);
 }
 
 static bool fallocate_exists(uint32_t mode)
 {
-    uint32_t what = mode & ~FALLOC_KEEP_SIZE;
-    return what == 0 || what == 64 || (what == FALLOC_PUNCH_HOLE && (mode & FALLOC_KEEP_SIZE)) ||
-           what == FALLOC_ZERO_RANGE || ((what == 8 || what == 32) && !(mode & FALLOC_KEEP_SIZE));
+    uint32_t what = mode & ~FALLOC_FL_KEEP_SIZE;
+    return what == 0 || what == 64 ||
+           (what == FALLOC_FL_PUNCH_HOLE && (mode & FALLOC_FL_KEEP_SIZE)) ||
+           what == FALLOC_FL_ZERO_RANGE ||
+           ((what == 8 || what == 32) && !(mode & FALLOC_FL_KEEP_SIZE));
 }
 
 long sys_fallocate(int fd, uint32_t mode, int64_t offset, int64_t size)
@@ -352,13 +353,13 @@ long sys_fallocate(int fd, uint32_t mode, int64_t offset, int64_t size)
         return -EFBIG;
     if (!fallocate_knows(f, mode))
         return -EOPNOTSUPP;
-    bool grows = !(mode & FALLOC_KEEP_SIZE) && end > f->inode->size;
+    bool grows = !(mode & FALLOC_FL_KEEP_SIZE) && end > f->inode->size;
     int r = 0;
-    if (mode & (FALLOC_PUNCH_HOLE | FALLOC_ZERO_RANGE))
+    if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
         r = data_punch(f->inode, start, end);
     if (!r && grows)
         r = data_limit(f->inode, end);
-    if (!r && !(mode & FALLOC_PUNCH_HOLE))
+    if (!r && !(mode & FALLOC_FL_PUNCH_HOLE))
         r = data_allocate(f->inode, start, end);
     if (!r && grows)
         r = data_truncate(f->inode, end);

@@ -35,7 +35,6 @@ static long owner_call(struct file *f, int command, uint64_t arg)
 }
 
 #define SEALS_ALL 63u
-#define SEAL_WRITE 8u
 
 static long add_seals(struct file *f, uint32_t seals)
 {
@@ -47,7 +46,7 @@ static long add_seals(struct file *f, uint32_t seals)
         return -EINVAL;
     if (f->inode->seals & 1)
         return -EPERM;
-    if ((seals & SEAL_WRITE) && area_writes(f->inode))
+    if ((seals & F_SEAL_WRITE) && area_writes(f->inode))
         return -EBUSY;
     f->inode->seals |= seals;
     return 0;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Descriptors: small numbers for open files.
+#include <linux/close_range.h>
+
 #include "trusted/libos/fs/file.h"
 
 #include "trusted/libos/calls.h"
@@ -240,14 +242,11 @@ long sys_close(int fd)
     return fd_close(fd);
 }
 
-#define CLOSE_RANGE_UNSHARE_BIT 2u
-#define CLOSE_RANGE_CLOEXEC_BIT 4u
-
 long sys_close_range(uint32_t first, uint32_t last, uint32_t flags)
 {
-    if (first > last || (flags & ~(CLOSE_RANGE_UNSHARE_BIT | CLOSE_RANGE_CLOEXEC_BIT)))
+    if (first > last || (flags & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)))
         return -EINVAL;
-    struct fd_table *t = flags & CLOSE_RANGE_UNSHARE_BIT ? fd_table_own(own_table()) : own_table();
+    struct fd_table *t = flags & CLOSE_RANGE_UNSHARE ? fd_table_own(own_table()) : own_table();
     if (!t)
         return -ENOMEM;
     current()->files = t;
@@ -255,7 +254,7 @@ long sys_close_range(uint32_t first, uint32_t last, uint32_t flags)
          fd++) {
         if (!t->fds[fd])
             continue;
-        if (flags & CLOSE_RANGE_CLOEXEC_BIT)
+        if (flags & CLOSE_RANGE_CLOEXEC)
             t->fds[fd] |= CLOEXEC;
         else
             fd_close(fd);

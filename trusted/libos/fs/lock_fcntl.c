@@ -4,37 +4,31 @@
 #include "trusted/libos/fs/lock.h"
 #include "trusted/libos/proc/proc.h"
 
-#define LOCK_SHARED 1u
-#define LOCK_EXCLUSIVE 2u
-#define LOCK_NOBLOCK 4u
-#define LOCK_UNLOCK 8u
-#define LOCK_MANDATORY 32u /* has been nothing for long: told and forgotten */
-
 long sys_flock(int fd, uint32_t operation)
 {
     struct file *f = fd_file(fd);
-    uint32_t what = operation & ~LOCK_NOBLOCK;
-    if (operation & LOCK_MANDATORY)
+    uint32_t what = operation & ~LOCK_NB;
+    if (operation & LOCK_MAND)
         return 0;
-    if (what != LOCK_SHARED && what != LOCK_EXCLUSIVE && what != LOCK_UNLOCK)
+    if (what != LOCK_SH && what != LOCK_EX && what != LOCK_UN)
         return -EINVAL;
     if (!f)
         return -EBADF;
     if (!f->inode)
         return 0;
     lock_flock_release(f);
-    if (what == LOCK_UNLOCK)
+    if (what == LOCK_UN)
         return 0;
     long r = 0;
     file_get(f);
-    while (!r && lock_flock_conflicts(f, what == LOCK_EXCLUSIVE))
-        r = wait_for(&f->inode->flock_wait, !(operation & LOCK_NOBLOCK));
+    while (!r && lock_flock_conflicts(f, what == LOCK_EX))
+        r = wait_for(&f->inode->flock_wait, !(operation & LOCK_NB));
     struct flock_entry *e = r ? NULL : los_alloc(sizeof(*e));
     if (!r && !e)
         r = -ENOLCK;
     if (!r) {
         e->file = f;
-        e->exclusive = what == LOCK_EXCLUSIVE;
+        e->exclusive = what == LOCK_EX;
         list_append(&f->inode->flocks, &e->node);
         f->locked = true;
     }

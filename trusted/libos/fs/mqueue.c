@@ -4,6 +4,7 @@
 #include <linux/mqueue.h>
 #include <linux/netlink.h>
 #include <linux/time.h>
+#include <asm/siginfo.h>
 
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
@@ -16,7 +17,6 @@
 #define MESSAGES_MAX 10
 #define SIZE_MAX_ 8192
 #define PRIORITY_MAX 32768u
-#define SI_MESGQ_CODE (-3)
 
 struct message {
     struct list node; /* highest priority first, then oldest */
@@ -39,8 +39,6 @@ struct queue {
     struct sock *notify_socket; /* or its cookie goes there, for a thread of the libc */
     uint8_t cookie[NOTIFY_COOKIE_LEN];
 };
-
-#define SIGEV_THREAD_ 2
 
 static struct list names = {&names, &names};
 static unsigned queue_count;
@@ -204,7 +202,7 @@ static void add_arrived(struct queue *q, struct message *m)
     struct process *p = q->notify;
     if (!q->count++ && p && !q->receivers) {
         struct sig_item item = {.signo = q->notify_signal,
-                                .code = SI_MESGQ_CODE,
+                                .code = SI_MESGQ,
                                 .pid = current()->pid,
                                 .uid = current()->uid,
                                 .value = q->notify_value};
@@ -285,12 +283,12 @@ long sys_mq_notify(int fd, uint64_t event)
     struct user_sigevent e = {0};
     if (event && user_read(&e, event, sizeof(e)))
         return -EFAULT;
-    if (event && (e.notify < 0 || e.notify > SIGEV_THREAD_ ||
+    if (event && (e.notify < 0 || e.notify > SIGEV_THREAD ||
                   (e.notify == 0 && (e.signo < 1 || e.signo > SIG_COUNT))))
         return -EINVAL;
     struct sock *to = NULL;
     uint8_t cookie[NOTIFY_COOKIE_LEN];
-    if (event && e.notify == SIGEV_THREAD_) {
+    if (event && e.notify == SIGEV_THREAD) {
         int r;
         struct file *s;
         if (user_read(cookie, e.value, sizeof(cookie)))

@@ -66,7 +66,6 @@ void notify_remove(struct notify_watch *w, bool tell)
 }
 
 #define BAND_MSG 3 /* POLL_MSG of siginfo_t */
-#define DN_MULTISHOT_BIT 0x80000000u
 
 static void forget_signals(struct watcher *w)
 {
@@ -112,7 +111,7 @@ long notify_signals(int fd, struct file *f, uint32_t what)
     }
     w->fd = fd;
     w->mask |= mask;
-    if (what & DN_MULTISHOT_BIT)
+    if (what & DN_MULTISHOT)
         w->mask &= ~(uint32_t)IN_ONESHOT;
     else
         w->mask |= IN_ONESHOT;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // read, write and their kin; lseek.
+#include <linux/fs.h>
+
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/mounted.h"
 #include "trusted/libos/mm/mm.h"
 
-#define RW_MAX 0x7ffff000u
-#define IOV_MAX 1024u
 #define ADDRESS_END 0x7ffffffff000ul /* of any program, for Linux */
 
 /* Alone, where the file's kind wants it. True: at the file's own offset, whose turn is taken. */
@@ -158,8 +158,6 @@ long sys_readv(int fd, uint64_t iov, uint64_t count)
 /* Of RWF_*: what is done anyway (memory needs no sync); behind the end (RWF_APPEND). */
 #define RWF_EASY 7u
 #define RWF_SYNCS 6u /* RWF_DSYNC, RWF_SYNC */
-#define RWF_NOWAIT_BIT 8u
-#define RWF_APPEND_BIT 16u
 #define RWF_NOAPPEND_BIT 32u
 
 /* Without moving the file's own offset, unless that is used. */
@@ -178,7 +176,7 @@ static long append_vector(struct file *f, int fd, uint64_t iov, uint64_t count, 
 long transfer_flagged(int fd, uint64_t iov, uint64_t count, const int64_t *offset, uint32_t flags,
                       bool write)
 {
-    if (flags & (RWF_APPEND_BIT | RWF_NOWAIT_BIT))
+    if (flags & (RWF_APPEND | RWF_NOWAIT))
         call_alone();
     struct file *f = fd_file(fd);
     if (*offset < -1)
@@ -189,18 +187,18 @@ long transfer_flagged(int fd, uint64_t iov, uint64_t count, const int64_t *offse
         return -EBADF;
     uint32_t known = RWF_EASY;
     if (f->ops == &regular_ops)
-        known |= RWF_APPEND_BIT | (write ? 0 : RWF_NOAPPEND_BIT);
+        known |= RWF_APPEND | (write ? 0 : RWF_NOAPPEND_BIT);
     else if (f->ops->stream || (f->inode && (f->inode->mode & S_IFMT) == S_IFCHR))
-        known |= RWF_NOWAIT_BIT;
+        known |= RWF_NOWAIT;
     if (flags & ~known)
         return f->ops->read || f->ops->write || !f->ops->stream ? -EOPNOTSUPP : -EINVAL;
     offset = *offset == -1 ? NULL : offset;
     file_get(f);
     uint32_t kept = f->flags & O_NONBLOCK;
-    f->flags |= flags & RWF_NOWAIT_BIT ? O_NONBLOCK : 0;
-    long r = write && (flags & RWF_APPEND_BIT) ? append_vector(f, fd, iov, count, !offset)
-                                               : transfer_vector(fd, iov, count, offset, write);
-    if (flags & RWF_NOWAIT_BIT)
+    f->flags |= flags & RWF_NOWAIT ? O_NONBLOCK : 0;
+    long r = write && (flags & RWF_APPEND) ? append_vector(f, fd, iov, count, !offset)
+                                           : transfer_vector(fd, iov, count, offset, write);
+    if (flags & RWF_NOWAIT)
         f->flags = (f->flags & ~(uint32_t)O_NONBLOCK) | kept;
     if (write && r > 0 && (flags & RWF_SYNCS)) {
         call_alone();
@@ -210,39 +208,33 @@ long transfer_flagged(int fd, uint64_t iov, uint64_t count, const int64_t *offse
     return r;
 }
 
-#define SEEK_SET_ 0
-#define SEEK_CUR_ 1
-#define SEEK_END_ 2
-#define SEEK_DATA_ 3
-#define SEEK_HOLE_ 4
-
 static int64_t seek_file(struct file *f, int64_t offset, int whence)
 {
-    if ((unsigned)whence > SEEK_HOLE_)
+    if ((unsigned)whence > SEEK_HOLE)
         return -EINVAL;
     if (f->ops->stream) /* an event has one place only, a pipe has none */
         return f->ops->name && !strncmp(f->ops->name, "anon_inode", 10) ? 0 : -ESPIPE;
     if (f->ops->seek)
         return f->ops->seek(f, offset, whence);
-    if (whence == SEEK_END_)
+    if (whence == SEEK_END)
         mount_refresh(f->inode);
     int64_t base = 0, size = f->inode ? (int64_t)f->inode->size : 0;
     switch (whence) {
-    case SEEK_SET_:
+    case SEEK_SET:
         break;
-    case SEEK_CUR_:
+    case SEEK_CUR:
         base = (int64_t)f->offset;
         break;
-    case SEEK_END_:
+    case SEEK_END:
         base = size;
         break;
-    case SEEK_DATA_:
-    case SEEK_HOLE_: {
+    case SEEK_DATA:
+    case SEEK_HOLE: {
         if (f->ops != &regular_ops)
             return -EINVAL;
         if (offset < 0)
             return -ENXIO;
-        int64_t found = data_seek(f->inode, (uint64_t)offset, whence == SEEK_HOLE_);
+        int64_t found = data_seek(f->inode, (uint64_t)offset, whence == SEEK_HOLE);
         if (found >= 0)
             f->offset = (uint64_t)found;
         return found;

@@ -4,10 +4,8 @@
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
 
-#define RW_MAX 0x7ffff000u
 #define NULL_DEVICE 0x103u
 #define FULL_DEVICE 0x107u
-#define IOV_MAX 1024u
 
 static bool is_char(const struct file *f)
 {

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Extended attributes: kept with the inode, in memory. user., trusted. and security. as Linux gives
 // rights to them; of system. only what says that there are no ACLs.
+#include <linux/xattr.h>
+#include <linux/limits.h>
+
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/notify.h"
 #include "trusted/libos/fs/volume.h"
-
-#define NAME_MAX_ 255u
-#define VALUE_MAX 65536u
-#define LIST_MAX 65536u
-#define CREATE_BIT 1
-#define REPLACE_BIT 2
 
 static struct xattr *find_xattr(const struct inode *i, const char *name)
 {
@@ -48,18 +45,18 @@ static int check_permitted(const struct inode *i, const char *name, bool write)
     return inode_judge(i, write ? 2 : 4);
 }
 
-static int read_name(uint64_t from, char name[NAME_MAX_ + 1])
+static int read_name(uint64_t from, char name[XATTR_NAME_MAX + 1])
 {
-    long n = user_string(name, from, NAME_MAX_ + 1);
+    long n = user_string(name, from, XATTR_NAME_MAX + 1);
     return n == -EFAULT ? -EFAULT : n <= 0 ? -ERANGE : 0;
 }
 
 static long set_xattr(struct inode *i, const char *name, uint64_t from, uint64_t size, int flags)
 {
     struct xattr *x = find_xattr(i, name);
-    if (x && (flags & CREATE_BIT))
+    if (x && (flags & XATTR_CREATE))
         return -EEXIST;
-    if (!x && (flags & REPLACE_BIT))
+    if (!x && (flags & XATTR_REPLACE))
         return -ENODATA;
     uint8_t *value = los_alloc(size ? size : 1);
     if (!value)
@@ -159,7 +156,7 @@ static long use_elsewhere(struct inode *i, const struct xattr_request *q, const 
     if (!i->mount->ops->use_attr)
         return -EOPNOTSUPP;
     if (q->kind == XATTR_LIST)
-        return list_elsewhere(i, q->value, MIN(q->size, LIST_MAX));
+        return list_elsewhere(i, q->value, MIN(q->size, XATTR_LIST_MAX));
     uint64_t size = MIN(q->size, PAGE_SIZE);
     if (q->kind == XATTR_SET && q->size > PAGE_SIZE)
         return -ENOSPC;
@@ -187,7 +184,7 @@ static long with_inode(struct inode *i, const struct xattr_request *q, const cha
 {
     if (q->kind == XATTR_LIST)
         return i->mount ? use_elsewhere(i, q, name)
-                        : list_xattrs(i, q->value, MIN(q->size, LIST_MAX));
+                        : list_xattrs(i, q->value, MIN(q->size, XATTR_LIST_MAX));
     int r = q->kind != XATTR_GET && inode_is_fixed(i)
                 ? -EROFS
                 : check_permitted(i, name, q->kind != XATTR_GET);
@@ -196,27 +193,27 @@ static long with_inode(struct inode *i, const struct xattr_request *q, const cha
     if (i->mount)
         return use_elsewhere(i, q, name);
     if (q->kind == XATTR_GET)
-        return get_xattr(i, name, q->value, MIN(q->size, VALUE_MAX));
+        return get_xattr(i, name, q->value, MIN(q->size, XATTR_SIZE_MAX));
     if (i->fs == FS_PROC)
         return -EOPNOTSUPP;
     return q->kind == XATTR_SET ? set_xattr(i, name, q->value, q->size, q->flags)
                                 : drop_xattr(i, name);
 }
 
-static long check_request(const struct xattr_request *q, char name[NAME_MAX_ + 1])
+static long check_request(const struct xattr_request *q, char name[XATTR_NAME_MAX + 1])
 {
     if (q->kind == XATTR_LIST)
         return 0;
-    if (q->kind == XATTR_SET && (q->flags & ~(CREATE_BIT | REPLACE_BIT)))
+    if (q->kind == XATTR_SET && (q->flags & ~(XATTR_CREATE | XATTR_REPLACE)))
         return -EINVAL;
     int r = read_name(q->name, name);
-    return r ? r : q->kind == XATTR_SET && q->size > VALUE_MAX ? -E2BIG : 0;
+    return r ? r : q->kind == XATTR_SET && q->size > XATTR_SIZE_MAX ? -E2BIG : 0;
 }
 
 long xattr_of_path(uint64_t path, int follow, const struct xattr_request *q)
 {
     struct walk w;
-    char name[NAME_MAX_ + 1];
+    char name[XATTR_NAME_MAX + 1];
     long r = check_request(q, name);
     if (!r)
         r = walk_user(AT_FDCWD, path, follow, &w);
@@ -231,7 +228,7 @@ long xattr_of_path(uint64_t path, int follow, const struct xattr_request *q)
 long xattr_of_fd(int fd, const struct xattr_request *q)
 {
     struct file *f = fd_file(fd);
-    char name[NAME_MAX_ + 1];
+    char name[XATTR_NAME_MAX + 1];
     if (!f)
         return -EBADF;
     long r = check_request(q, name);

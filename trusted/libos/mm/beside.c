@@ -14,7 +14,6 @@
 // the other.
 #include "trusted/libos/mm/mm.h"
 
-#define RIGHTS (PORT_R | PORT_W | PORT_X)
 #define SPINS 500u
 
 static bool has_one_user(const struct space *s)

@@ -9,15 +9,13 @@
 #include "trusted/libos/mm/mm.h"
 
 #define PROT_ALL (PROT_READ | PROT_WRITE | PROT_EXEC)
-#define MAP_32BIT_BIT 0x40
 #define MAP_DROPPABLE_TYPE 0x08
-#define MADV_DONTNEED_LOCKED_ 24
 
 /* What MAP_SHARED_VALIDATE takes: flags that all kernels knew. */
 #define KNOWN_BY_ALL                                                                               \
     (MAP_TYPE | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE | MAP_GROWSDOWN |       \
      MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB |          \
-     MAP_32BIT_BIT | 0x80 /* MAP_ABOVE4G */ | 0x4000000 /* MAP_UNINITIALIZED */ |                  \
+     MAP_32BIT | 0x80 /* MAP_ABOVE4G */ | 0x4000000 /* MAP_UNINITIALIZED */ |                      \
      (63u << MAP_HUGE_SHIFT))
 
 /* Long calls go by pieces, between which others run: so many pages that are there. Whoever maps at
@@ -94,9 +92,9 @@ static long map_range(uint64_t addr, uint64_t size, int prot, uint64_t flags, in
     if (flags & MAP_HUGETLB)
         return -ENOMEM;
     r.flags = (flags & MAP_FIXED ? MM_FIXED : 0) |
-              (flags & MAP_FIXED_NOREPLACE ? MM_NOREPLACE : 0) |
-              (flags & MAP_32BIT_BIT ? MM_LOW : 0) | (type != MAP_PRIVATE ? MM_SHARED : 0) |
-              (flags & MAP_LOCKED ? MM_LOCKED : 0) | (flags & MAP_GROWSDOWN ? MM_GROWS : 0);
+              (flags & MAP_FIXED_NOREPLACE ? MM_NOREPLACE : 0) | (flags & MAP_32BIT ? MM_LOW : 0) |
+              (type != MAP_PRIVATE ? MM_SHARED : 0) | (flags & MAP_LOCKED ? MM_LOCKED : 0) |
+              (flags & MAP_GROWSDOWN ? MM_GROWS : 0);
     if ((flags & MAP_LOCKED) && mm_may_lock(0, 0) == -EPERM)
         return -EPERM;
     /* What can never be committed is refused now, rather than ending the program later. */
@@ -286,12 +284,10 @@ long sys_brk(uint64_t want)
     return r;
 }
 
-#define MREMAP_KEEP 4u /* MREMAP_DONTUNMAP */
-
 static long grow_or_move(struct area *a, uint64_t addr, uint64_t old, uint64_t size, uint64_t to,
                          unsigned flags)
 {
-    bool fixed = flags & MREMAP_FIXED, keep = flags & MREMAP_KEEP;
+    bool fixed = flags & MREMAP_FIXED, keep = flags & MREMAP_DONTUNMAP;
     if (!fixed && !keep && old && addr + old == a->end && area_free_range(a->end, addr + size) &&
         addr + size <= port_info.user_end && !place_take(a->end, addr + size, false)) {
         struct area more = *a;
@@ -346,9 +342,9 @@ long sys_mremap(uint64_t addr, uint64_t old_size, uint64_t new_size, uint64_t fl
 {
     uint64_t old = page_up(old_size), size = page_up(new_size);
     if ((addr & (PAGE_SIZE - 1)) || !size || size < new_size || size > port_info.user_end ||
-        (flags & ~(uint64_t)(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_KEEP)))
+        (flags & ~(uint64_t)(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)))
         return -EINVAL;
-    if ((flags & MREMAP_KEEP) && (!(flags & MREMAP_MAYMOVE) || old != size))
+    if ((flags & MREMAP_DONTUNMAP) && (!(flags & MREMAP_MAYMOVE) || old != size))
         return -EINVAL;
     if ((flags & MREMAP_FIXED) && (!(flags & MREMAP_MAYMOVE) || (to & (PAGE_SIZE - 1)) ||
                                    (to < addr + old && addr < to + size)))
@@ -363,7 +359,7 @@ long sys_mremap(uint64_t addr, uint64_t old_size, uint64_t new_size, uint64_t fl
         return -EFAULT;
     if (!old && !area->shared) /* else it is mapped a second time */
         return -EINVAL;
-    if ((flags & (MREMAP_FIXED | MREMAP_KEEP)) && MIN(old, size) > area->end - addr)
+    if ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) && MIN(old, size) > area->end - addr)
         return -EFAULT;
     if (size < old) { /* the rest goes, whatever is mapped there */
         int r = mm_unmap(addr + size, old - size);
@@ -372,7 +368,7 @@ long sys_mremap(uint64_t addr, uint64_t old_size, uint64_t new_size, uint64_t fl
         old = size;
         area = area_find(addr);
     }
-    if (size == old && !(flags & (MREMAP_FIXED | MREMAP_KEEP)))
+    if (size == old && !(flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)))
         return (long)addr;
     if (old > area->end - addr)
         return -EFAULT;
@@ -472,9 +468,9 @@ long sys_madvise(uint64_t addr, uint64_t size, int advice)
         return r;
     switch (advice) {
     case MADV_DONTNEED:
-    case MADV_DONTNEED_LOCKED_:
+    case MADV_DONTNEED_LOCKED:
     case MADV_FREE:
-        if (advice != MADV_DONTNEED_LOCKED_ && mm_locked_size(space(), addr, end))
+        if (advice != MADV_DONTNEED_LOCKED && mm_locked_size(space(), addr, end))
             return -EINVAL;
         own = begin_clearing(addr, end);
         for (uint64_t at = addr, next; !r && at < end; at = next) {

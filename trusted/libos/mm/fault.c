@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Brings pages in when they are touched: in batches, since each one costs the enclave an exit.
 #include <asm/signal.h>
+#include <asm/siginfo.h>
 
 #include "lib/settings.h"
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/proc/proc.h"
-
-#define SEGV_MAPERR 1
-#define SEGV_ACCERR 2
-#define BUS_ADRERR 2
 
 #define BATCH_MIN 4u /* what allocators touch first lies a few pages apart */
 #define BATCH_BUFFER                                                                               \

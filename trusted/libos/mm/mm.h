@@ -28,6 +28,8 @@ struct file;
 struct inode;
 struct site_set;
 
+#define RIGHTS (PORT_R | PORT_W | PORT_X)
+
 /* One mapping. Areas do not overlap and stand in ascending order in space.areas. */
 struct area {
     uint64_t start, end;

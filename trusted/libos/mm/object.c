@@ -5,8 +5,6 @@
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/mm/mm.h"
 
-#define RIGHTS (PORT_R | PORT_W | PORT_X)
-
 static const _Alignas(4096) uint8_t zeros[PAGE_SIZE];
 
 /* Where the area has page `index`; 0: not in it. */

@@ -5,7 +5,6 @@
 #include "trusted/libos/mm/sites.h"
 
 #define FILL_MAX 32u /* pages copied in by one request to the port */
-#define RIGHTS (PORT_R | PORT_W | PORT_X)
 
 static void free_leaf(void *p)
 {

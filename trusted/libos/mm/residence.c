@@ -12,7 +12,6 @@
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/proc/proc.h"
 
-#define RIGHTS (PORT_R | PORT_W | PORT_X)
 #define SLICE_MIN 2000000ul /* ns */
 #define SLICE_MAX 1000000000ul
 #define SLICE_COST 8u         /* a slice is at least so many times what the switch cost */

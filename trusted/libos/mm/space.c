@@ -9,7 +9,6 @@
 #include "trusted/libos/proc/proc.h"
 
 #define GIB (1ul << 30)
-#define RIGHTS (PORT_R | PORT_W | PORT_X)
 #define TRIES 64
 
 static struct radix places; /* by GiB of the user's addresses: struct family */

@@ -7,11 +7,6 @@
 #include "trusted/libos/net/sock.h"
 #include "trusted/libos/signal/signal.h"
 
-#define MSG_PEEK_ 2
-#define MSG_DONTWAIT_ 0x40
-#define MSG_WAITALL_ 0x100
-#define MSG_NOSIGNAL_ 0x4000
-#define MSG_TRUNC_ 0x20
 #define PIECE_MAX 65536u
 #define DATAGRAM_MAX 212992u
 #define BACKLOG_MAX 4096u

@@ -5,13 +5,6 @@
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/net/sock.h"
 
-#define MSG_OOB_ 1
-#define MSG_PEEK_ 2
-#define MSG_TRUNC_ 0x20
-#define MSG_DONTWAIT_ 0x40
-#define MSG_WAITALL_ 0x100
-#define MSG_ERRQUEUE_ 0x2000
-#define MSG_MORE_ 0x8000
 #define DATAGRAM_MAX 65507u
 
 static long take_pending_error(struct sock *s)

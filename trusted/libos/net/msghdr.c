@@ -9,20 +9,7 @@
 #include "trusted/libos/net/sock.h"
 #include "trusted/libos/time/time.h"
 
-#define MSG_CTRUNC_ 8
-#define MSG_TRUNC_ 0x20
-#define MSG_DONTWAIT_ 0x40
-#define MSG_ERRQUEUE_ 0x2000
-#define MSG_WAITFORONE_ 0x10000
-#define MSG_CLOEXEC_ 0x40000000
-#define SCM_RIGHTS_ 1
-#define SCM_CREDENTIALS_ 2
-#define SOL_IP_ 0
-#define SOL_IPV6_ 41
-#define SOL_UDP_ 17
 #define CONTROL_MAX 20480u
-#define IOV_MAX 1024u
-#define SIZE_MOST 0x7ffff000u
 
 int addr_read(uint64_t from, uint32_t size, struct addr *a);
 int addr_write(const struct addr *a, uint64_t to, uint64_t size_at);
@@ -51,7 +38,7 @@ long sys_sendto(int fd, uint64_t buf, uint64_t size, int flags, uint64_t addr, u
         return r;
     file_get(f);
     struct io_vec v;
-    struct io io = io_one(&v, buf, MIN(size, SIZE_MOST), false);
+    struct io io = io_one(&v, buf, MIN(size, RW_MAX), false);
     long n = addr ? addr_read(addr, addr_size, &to) : 0;
     if (!n)
         n = sock_send(f, s, &io, flags, addr ? &to : NULL, &l);
@@ -68,7 +55,7 @@ long sys_recvfrom(int fd, uint64_t buf, uint64_t size, int flags, uint64_t addr,
     if (!s)
         return r;
     struct io_vec v;
-    struct io io = io_one(&v, buf, MIN(size, SIZE_MOST), false);
+    struct io io = io_one(&v, buf, MIN(size, RW_MAX), false);
     file_get(f);
     long n = sock_receive(f, s, &io, flags, &l, false, sock_deadline(s->receive_timeout));
     r = n >= 0 && addr ? addr_write(&l.from, addr, addr_size) : 0;

@@ -12,11 +12,6 @@
 #include "trusted/libos/net/sock.h"
 #include "trusted/libos/time/time.h"
 
-#define SOL_IP_ 0
-#define SOL_TCP_ 6
-#define SOL_UDP_ 17
-#define SOL_IPV6_ 41
-
 static int slot_of(const struct sock *s, int level, int name)
 {
     bool tcp = s->type == SOCK_STREAM && s->family != AF_UNIX;

@@ -6,11 +6,6 @@
 #include "trusted/libos/base/claim.h"
 #include "trusted/libos/net/sock.h"
 
-#define SOL_IP_ 0
-#define SOL_TCP_ 6
-#define SOL_UDP_ 17
-#define SOL_IPV6_ 41
-
 #define BOOL OPTION_BOOL
 #define PASS OPTION_PASS
 #define ROOT OPTION_ROOT

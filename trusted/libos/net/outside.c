@@ -16,11 +16,6 @@
 #include "trusted/libos/net/sock.h"
 #include "trusted/libos/signal/signal.h"
 
-#define MSG_PEEK_ 2
-#define MSG_TRUNC_ 0x20
-#define MSG_DONTWAIT_ 0x40
-#define MSG_NOSIGNAL_ 0x4000
-#define MSG_MORE_ 0x8000
 #define BUFFER_PAGES 16u /* PORT_IO_MAX */
 #define STRAYS_MAX 64    /* datagrams for nobody that one call throws away */
 

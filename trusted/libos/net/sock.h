@@ -41,6 +41,25 @@
 #endif
 #define AF_NETLINK 16
 
+/* Of <sys/socket.h>: the kernel's own headers have none of them. */
+#define MSG_OOB_ 1
+#define MSG_PEEK_ 2
+#define MSG_CTRUNC_ 8
+#define MSG_TRUNC_ 0x20
+#define MSG_DONTWAIT_ 0x40
+#define MSG_WAITALL_ 0x100
+#define MSG_ERRQUEUE_ 0x2000
+#define MSG_NOSIGNAL_ 0x4000
+#define MSG_MORE_ 0x8000
+#define MSG_WAITFORONE_ 0x10000
+#define MSG_CLOEXEC_ 0x40000000
+#define SCM_RIGHTS_ 1
+#define SCM_CREDENTIALS_ 2
+#define SOL_IP_ 0
+#define SOL_TCP_ 6
+#define SOL_UDP_ 17
+#define SOL_IPV6_ 41
+
 #define ADDR_SIZE_MAX 112u /* of struct sockaddr_un with room for a NUL */
 #define RIGHTS_MAX 32u     /* files in one message */
 

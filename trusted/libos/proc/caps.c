@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Capabilities: root begins with those that a container has; what a program drops is gone.
+#include <linux/securebits.h>
+
 #include "trusted/libos/calls.h"
 #include "trusted/libos/proc/proc.h"
 
 /* CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE NET_RAW SYS_CHROOT
  * MKNOD AUDIT_WRITE SETFCAP */
 #define CONTAINER 0xa80425fbull
-#define BIT_NOROOT 1u /* SECBIT_*; what locks each is the next bit */
-#define BIT_NO_SETUID_FIXUP 4u
-#define BIT_KEEP_CAPS 16u
-#define BIT_NO_AMBIENT_RAISE 64u
 #define BITS_THAT_LOCK 0xaau
-#define VERSION_1 0x19980330u
-#define VERSION_2 0x20071026u
-#define VERSION_3 0x20080522u
 
 bool capable(int capability)
 {
@@ -31,7 +26,7 @@ void caps_start(struct process *p)
 void caps_exec(struct process *p)
 {
     struct caps *c = &p->caps;
-    bool plain = c->secured & BIT_NOROOT, root = !plain && (p->euid == 0 || p->uid == 0);
+    bool plain = c->secured & SECBIT_NOROOT, root = !plain && (p->euid == 0 || p->uid == 0);
     c->permitted = root ? c->bounding | c->inheritable : c->ambient;
     c->effective = !plain && p->euid == 0 ? c->permitted : c->ambient;
     if (root)
@@ -43,7 +38,7 @@ void caps_new_ids(struct process *p, bool was_root, bool was_effective)
 {
     struct caps *c = &p->caps;
     bool root = !p->uid || !p->euid || !p->suid;
-    if (c->secured & BIT_NO_SETUID_FIXUP)
+    if (c->secured & SECBIT_NO_SETUID_FIXUP)
         return;
     if (was_root && !root) {
         if (!c->keep)
@@ -62,7 +57,7 @@ void caps_new_fsuid(struct process *p, uint32_t old)
     const uint64_t files = 1ull << CAP_CHOWN | 1ull << CAP_DAC_OVERRIDE |
                            1ull << CAP_DAC_READ_SEARCH | 1ull << CAP_FOWNER | 1ull << CAP_FSETID |
                            1ull << CAP_MKNOD;
-    if (p->caps.secured & BIT_NO_SETUID_FIXUP)
+    if (p->caps.secured & SECBIT_NO_SETUID_FIXUP)
         return;
     if (!old && p->fsuid)
         p->caps.effective &= ~files;
@@ -75,11 +70,11 @@ static int words_of(uint64_t header, uint32_t head[2])
 {
     if (user_read(head, header, 8))
         return -EFAULT;
-    if (head[0] == VERSION_1)
+    if (head[0] == _LINUX_CAPABILITY_VERSION_1)
         return 1;
-    if (head[0] == VERSION_2 || head[0] == VERSION_3)
+    if (head[0] == _LINUX_CAPABILITY_VERSION_2 || head[0] == _LINUX_CAPABILITY_VERSION_3)
         return 2;
-    head[0] = VERSION_3;
+    head[0] = _LINUX_CAPABILITY_VERSION_3;
     return user_write(header, head, 4) ? -EFAULT : 0;
 }
 
@@ -129,7 +124,7 @@ long sys_capset(uint64_t header, uint64_t from)
 long caps_secure_bits(void)
 {
     const struct caps *c = &current()->caps;
-    return c->secured | (c->keep ? BIT_KEEP_CAPS : 0);
+    return c->secured | (c->keep ? SECBIT_KEEP_CAPS : 0);
 }
 
 /* A bit that is locked stays, and what locks it too. */
@@ -140,8 +135,8 @@ long caps_secure(uint64_t bits)
     if (((now ^ bits) & locked >> 1) || (locked & ~bits) || bits > UINT8_MAX ||
         !capable(CAP_SETPCAP))
         return -EPERM;
-    c->keep = bits & BIT_KEEP_CAPS;
-    c->secured = (uint8_t)(bits & ~(uint64_t)BIT_KEEP_CAPS);
+    c->keep = bits & SECBIT_KEEP_CAPS;
+    c->secured = (uint8_t)(bits & ~(uint64_t)SECBIT_KEEP_CAPS);
     return 0;
 }
 
@@ -168,7 +163,7 @@ long caps_prctl(int option, uint64_t arg, uint64_t arg2)
         if (arg == 1)
             return (long)(c->ambient >> arg2 & 1);
         if (arg == 2 && (!(c->permitted & c->inheritable & 1ull << arg2) ||
-                         (c->secured & BIT_NO_AMBIENT_RAISE)))
+                         (c->secured & SECBIT_NO_CAP_AMBIENT_RAISE)))
             return -EPERM;
         c->ambient = arg == 2 ? c->ambient | 1ull << arg2 : c->ambient & ~(1ull << arg2);
         return 0;

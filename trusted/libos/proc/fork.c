@@ -330,13 +330,11 @@ long sys_unshare(uint64_t flags)
     return 0;
 }
 
-#define CLONE_ARGS_SIZE_0 64u
-
 /* clone3(struct clone_args, size): fields behind those of version 0 name threads and cgroups. */
 long sys_clone3(uint64_t from, uint64_t size)
 {
     struct clone_args a = {0};
-    if (size < CLONE_ARGS_SIZE_0)
+    if (size < CLONE_ARGS_SIZE_VER0)
         return -EINVAL;
     if (size > PAGE_SIZE)
         return -E2BIG;

@@ -7,7 +7,6 @@
 
 #define SIZE_MAX_ 8192u  /* of a message: kernel.msgmax */
 #define BYTES_MAX 16384u /* of a queue: kernel.msgmnb */
-#define MSG_STAT_ANY_ 13
 
 struct message {
     struct list node;
@@ -255,7 +254,7 @@ static long copy_info(int command, uint64_t to)
 
 long sys_msgctl(int id, int command, uint64_t arg)
 {
-    bool by_index = command == MSG_STAT || command == MSG_STAT_ANY_;
+    bool by_index = command == MSG_STAT || command == MSG_STAT_ANY;
     if (id < 0 || command < 0)
         return -EINVAL;
     if (command == IPC_INFO || command == MSG_INFO)
@@ -269,7 +268,7 @@ long sys_msgctl(int id, int command, uint64_t arg)
         return change_queue(q, arg);
     if (command == IPC_RMID)
         return remove_queue(q);
-    if (command != MSG_STAT_ANY_ && !ipc_allowed(&q->ipc, 4))
+    if (command != MSG_STAT_ANY && !ipc_allowed(&q->ipc, 4))
         return -EACCES;
     return copy_status(q, arg) ? -EFAULT : by_index ? q->ipc.id : 0;
 }

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Nice values and priorities of input and output: remembered and told; the host schedules.
+#include <linux/resource.h>
+
 #include "trusted/libos/calls.h"
 #include "trusted/libos/proc/proc.h"
 
-#define PRIO_PROCESS 0
-#define PRIO_PGRP 1
-#define PRIO_USER 2
 #define NICE_MIN (-20)
 #define NICE_MAX 19
 

@@ -5,6 +5,7 @@
 #include <linux/ptrace.h>
 #include <linux/sched.h>
 #include <linux/wait.h>
+#include <asm/siginfo.h>
 
 #include "trusted/libos/base/processor.h"
 #include "trusted/libos/calls.h"
@@ -16,12 +17,7 @@
 #define OPTIONS                                                                                    \
     (PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE |      \
      PTRACE_O_TRACEEXEC | PTRACE_O_TRACEVFORKDONE | PTRACE_O_TRACEEXIT | PTRACE_O_EXITKILL)
-#define CLD_TRAPPED_CODE 4
-#define NO_STOP 1ul /* SA_NOCLDSTOP */
-#define GETREGS 12
-#define SETREGS 13
-#define GETFPREGS 14
-#define SETFPREGS 15
+#define NO_STOP 1ul    /* SA_NOCLDSTOP */
 #define USER_SIZE 928u /* struct user */
 #define DEBUG_REGISTERS 848u
 
@@ -91,7 +87,7 @@ static void tell_again(struct thread *t)
     e->listening = t->stop_wanted = e->reported = false;
     e->status = SIGTRAP | PTRACE_EVENT_STOP << 8;
     e->info = event_info(t, e->status);
-    tell_tracer(e, CLD_TRAPPED_CODE, e->status);
+    tell_tracer(e, CLD_TRAPPED, e->status);
 }
 
 void ptrace_continued(struct process *p)
@@ -117,7 +113,7 @@ static void stop_thread(struct thread *t, int status, const struct sig_item *inf
     e->reported = false;
     e->uid = t->process->uid;
     e->info = *info;
-    tell_tracer(e, CLD_TRAPPED_CODE, status);
+    tell_tracer(e, CLD_TRAPPED, status);
     wait_begin(&w, &t->process->resume);
     while (!must_go_on(t)) {
         if (e->listening && t->stop_wanted)
@@ -274,7 +270,7 @@ void ptrace_thread_ends(struct thread *t, int wait_status, bool last)
             leader->reported = false;
         }
     }
-    tell_tracer(e, CLD_TRAPPED_CODE, e->status);
+    tell_tracer(e, CLD_TRAPPED, e->status);
 }
 
 static void leave_alone(struct tracee *e, int signo)
@@ -461,12 +457,12 @@ static long handle_stopped(struct tracee *e, int64_t request, uint64_t addr, uin
     case PTRACE_PEEKUSR:
     case PTRACE_POKEUSR:
         return move_user_word(e, addr, data, request == PTRACE_POKEUSR);
-    case GETREGS:
-    case SETREGS:
-        return move_registers(e, data, request == SETREGS);
-    case GETFPREGS:
-    case SETFPREGS:
-        return ptrace_float_registers(e, data, request == SETFPREGS);
+    case PTRACE_GETREGS:
+    case PTRACE_SETREGS:
+        return move_registers(e, data, request == PTRACE_SETREGS);
+    case PTRACE_GETFPREGS:
+    case PTRACE_SETFPREGS:
+        return ptrace_float_registers(e, data, request == PTRACE_SETFPREGS);
     case PTRACE_GETREGSET:
     case PTRACE_SETREGSET:
         return ptrace_register_set(e, addr, data, request == PTRACE_SETREGSET);

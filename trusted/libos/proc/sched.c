@@ -1,17 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Policies, priorities, affinity: what a program chooses is remembered and told; the host
 // schedules.
+#include <linux/sched.h>
+
 #include "trusted/libos/calls.h"
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/time/time.h"
 
-#define OTHER 0
-#define FIFO 1
-#define RR 2
-#define BATCH 3
-#define IDLE 5
-#define DEADLINE 6
-#define RESET_ON_FORK 0x40000000
 #define SLICE_NS 3000000
 
 static struct thread *find_scheduled(int id)
@@ -28,7 +23,7 @@ static bool may_schedule(const struct process *p)
 
 static bool is_ordinary(int policy)
 {
-    return policy == OTHER || policy == BATCH || policy == IDLE;
+    return policy == SCHED_NORMAL || policy == SCHED_BATCH || policy == SCHED_IDLE;
 }
 
 /* Only ordinary policies: others need CAP_SYS_NICE, which a container has not. */
@@ -39,14 +34,14 @@ static long set_policy(int id, int policy, int priority)
     struct thread *t = find_scheduled(id);
     if (!t)
         return -ESRCH;
-    policy &= ~RESET_ON_FORK;
-    bool real_time = policy == FIFO || policy == RR;
+    policy &= ~SCHED_RESET_ON_FORK;
+    bool real_time = policy == SCHED_FIFO || policy == SCHED_RR;
     if (!is_ordinary(policy) && !real_time)
         return -EINVAL;
     if (real_time ? priority < 1 || priority > 99 : priority != 0)
         return -EINVAL;
     if (real_time || !may_schedule(t->process) ||
-        (t->policy == IDLE && policy != IDLE && !capable(CAP_SYS_NICE)))
+        (t->policy == SCHED_IDLE && policy != SCHED_IDLE && !capable(CAP_SYS_NICE)))
         return -EPERM;
     t->policy = policy;
     return 0;
@@ -89,16 +84,16 @@ long sys_sched_getscheduler(int pid)
 
 long sys_sched_get_priority_max(int policy)
 {
-    return policy == FIFO || policy == RR              ? 99
-           : is_ordinary(policy) || policy == DEADLINE ? 0
-                                                       : -EINVAL;
+    return policy == SCHED_FIFO || policy == SCHED_RR        ? 99
+           : is_ordinary(policy) || policy == SCHED_DEADLINE ? 0
+                                                             : -EINVAL;
 }
 
 long sys_sched_get_priority_min(int policy)
 {
-    return policy == FIFO || policy == RR              ? 1
-           : is_ordinary(policy) || policy == DEADLINE ? 0
-                                                       : -EINVAL;
+    return policy == SCHED_FIFO || policy == SCHED_RR        ? 1
+           : is_ordinary(policy) || policy == SCHED_DEADLINE ? 0
+                                                             : -EINVAL;
 }
 
 long sys_sched_rr_get_interval(int pid, uint64_t to)

@@ -11,8 +11,6 @@
 #define SETS_SEMS_MAX 32000u /* of a set: kernel.sem's first */
 #define OPS_MAX 500u
 #define VALUE_MAX 32767
-#define IPC_64_BIT 0x100
-#define SEM_STAT_ANY_ 20
 
 struct sem {
     uint16_t value;
@@ -303,7 +301,7 @@ static long control_set(struct set *s, int number, int command, uint64_t arg)
     bool owner = command == IPC_RMID || command == IPC_SET;
     if (one && (number < 0 || (uint32_t)number >= s->count))
         return -EINVAL;
-    if (!owner && command != SEM_STAT_ANY_ && !ipc_allowed(&s->ipc, writes ? 2 : 4))
+    if (!owner && command != SEM_STAT_ANY && !ipc_allowed(&s->ipc, writes ? 2 : 4))
         return -EACCES;
     if (one)
         return control_one(s, (uint32_t)number, command, arg);
@@ -311,7 +309,7 @@ static long control_set(struct set *s, int number, int command, uint64_t arg)
     case IPC_STAT:
         return put_state(s, arg);
     case SEM_STAT:
-    case SEM_STAT_ANY_:
+    case SEM_STAT_ANY:
         return put_state(s, arg) ? -EFAULT : s->ipc.id;
     case IPC_SET:
         return set_state(s, arg);
@@ -349,12 +347,12 @@ static long put_limits(int command, uint64_t to)
 
 long sys_semctl(int id, int number, int command, uint64_t arg)
 {
-    command &= ~IPC_64_BIT;
+    command &= ~IPC_64;
     if (id < 0)
         return -EINVAL;
     if (command == IPC_INFO || command == SEM_INFO)
         return put_limits(command, arg);
-    bool by_index = command == SEM_STAT || command == SEM_STAT_ANY_;
+    bool by_index = command == SEM_STAT || command == SEM_STAT_ANY;
     struct set *s = by_index ? (struct set *)ipc_at(&table, (unsigned)id) : find_set(id);
     return s ? control_set(s, number, command, arg) : -EINVAL;
 }

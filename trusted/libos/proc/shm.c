@@ -11,8 +11,6 @@
 #include "trusted/libos/time/time.h"
 
 #define SIZE_MAX_ (1ul << 40)
-#define IPC_64_BIT 0x100
-#define SHM_STAT_ANY_ 15
 #define MODE_REMOVED 01000u
 #define MODE_LOCKED 02000u
 
@@ -217,12 +215,12 @@ static long put_limits(int command, uint64_t to)
 
 long sys_shmctl(int id, int command, uint64_t arg)
 {
-    command &= ~IPC_64_BIT;
+    command &= ~IPC_64;
     if (id < 0 || command < 0)
         return -EINVAL;
     if (command == IPC_INFO || command == SHM_INFO)
         return put_limits(command, arg);
-    bool by_index = command == SHM_STAT || command == SHM_STAT_ANY_;
+    bool by_index = command == SHM_STAT || command == SHM_STAT_ANY;
     struct segment *s =
         by_index ? (struct segment *)ipc_at(&table, (unsigned)id) : find_segment(id);
     if (!s)
@@ -230,8 +228,8 @@ long sys_shmctl(int id, int command, uint64_t arg)
     switch (command) {
     case IPC_STAT:
     case SHM_STAT:
-    case SHM_STAT_ANY_:
-        if (command != SHM_STAT_ANY_ && !ipc_allowed(&s->ipc, 4))
+    case SHM_STAT_ANY:
+        if (command != SHM_STAT_ANY && !ipc_allowed(&s->ipc, 4))
             return -EACCES;
         return put_state(s, arg) ? -EFAULT : by_index ? s->ipc.id : 0;
     case IPC_SET:

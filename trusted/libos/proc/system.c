@@ -6,6 +6,7 @@
 #include <linux/securebits.h>
 #include <linux/sysinfo.h>
 #include <linux/utsname.h>
+#include <asm/resource.h>
 
 #include "lib/settings.h"
 #include "trusted/libos/calls.h"
@@ -33,8 +34,6 @@ long sys_getrlimit(uint32_t resource, uint64_t to)
     return user_write(to, &current()->limits[resource], sizeof(struct limit));
 }
 
-#define CPU 0
-#define NOFILE 7
 #define NOFILE_MAX (1u << 20) /* /proc/sys/fs/nr_open */
 
 static long set_limit(struct process *p, uint64_t resource, uint64_t from)
@@ -44,12 +43,12 @@ static long set_limit(struct process *p, uint64_t resource, uint64_t from)
         return -EFAULT;
     if (l.soft > l.hard)
         return -EINVAL;
-    if (resource == NOFILE && l.hard > NOFILE_MAX)
+    if (resource == RLIMIT_NOFILE && l.hard > NOFILE_MAX)
         return -EPERM;
     if (l.hard > p->limits[resource].hard && !capable(CAP_SYS_RESOURCE))
         return -EPERM;
     p->limits[resource] = l;
-    return resource == CPU ? timers_limit(p) : 0;
+    return resource == RLIMIT_CPU ? timers_limit(p) : 0;
 }
 
 long sys_setrlimit(uint32_t resource, uint64_t from)

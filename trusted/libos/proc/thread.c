@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Threads: their stacks, their first and last steps.
+#include <asm/prctl.h>
+
 #include "trusted/libos/base/processor.h"
 #include "trusted/libos/calls.h"
 #include "trusted/libos/entry/entry.h"
@@ -161,31 +163,24 @@ long sys_get_robust_list(int pid, uint64_t to, uint64_t size_to)
     return r ? r : user_write(size_to, &size, 8);
 }
 
-#define ARCH_SET_GS_ 0x1001
-#define ARCH_SET_FS_ 0x1002
-#define ARCH_GET_FS_ 0x1003
-#define ARCH_GET_GS_ 0x1004
-#define ARCH_GET_CPUID_ 0x1011
-#define ARCH_SET_CPUID_ 0x1012
-
 long sys_arch_prctl(int option, uint64_t arg)
 {
     struct thread *t = self();
     switch (option) {
-    case ARCH_SET_FS_:
+    case ARCH_SET_FS:
         if (arg >> 47)
             return -EPERM;
         thread_set_fs(t, arg);
         return 0;
-    case ARCH_GET_GS_: /* nobody could set it */
+    case ARCH_GET_GS: /* nobody could set it */
         return user_write(arg, &(uint64_t){0}, 8);
-    case ARCH_SET_GS_:
+    case ARCH_SET_GS:
         return arg >> 47 ? -EPERM : -EOPNOTSUPP;
-    case ARCH_GET_CPUID_: /* it can be asked, and nothing makes it fault */
+    case ARCH_GET_CPUID: /* it can be asked, and nothing makes it fault */
         return 1;
-    case ARCH_SET_CPUID_:
+    case ARCH_SET_CPUID:
         return -ENODEV;
-    case ARCH_GET_FS_:
+    case ARCH_GET_FS:
         return user_write(arg, &t->fs_base, 8);
     default: /* gs is how entry code finds its thread */
         return -EINVAL;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The system calls on signals.
 #include <asm/signal.h>
+#include <linux/signal.h>
 
 #include "trusted/libos/calls.h"
 #include "trusted/libos/proc/proc.h"
@@ -8,9 +9,6 @@
 #include "trusted/libos/time/time.h"
 
 #define SET_SIZE 8u
-#define SI_USER_CODE 0
-#define SI_QUEUE_CODE (-1)
-#define SI_TKILL_CODE (-6)
 
 long sys_rt_sigaction(int signo, uint64_t act, uint64_t old_act, uint64_t set_size)
 {
@@ -131,9 +129,6 @@ long sys_rt_sigtimedwait(uint64_t wanted, uint64_t info, uint64_t timeout, uint6
     return item.signo;
 }
 
-#define SS_DISABLE_BIT 2
-#define MINSIGSTKSZ_LINUX 2048u
-
 struct user_stack {
     uint64_t sp;
     int32_t flags, pad;
@@ -147,7 +142,7 @@ long sys_sigaltstack(uint64_t stack, uint64_t old_stack)
     struct user_stack old = {t->alt.sp,
                              inside        ? 1
                              : t->alt.size ? t->alt.flags
-                                           : SS_DISABLE_BIT,
+                                           : SS_DISABLE,
                              0, t->alt.size};
     if (stack) {
         struct user_stack s;
@@ -156,12 +151,12 @@ long sys_sigaltstack(uint64_t stack, uint64_t old_stack)
         if (inside)
             return -EPERM;
         uint32_t mode = (uint32_t)s.flags & ~0x80000000u; /* SS_AUTODISARM */
-        if (mode > SS_DISABLE_BIT)                        /* 0, SS_ONSTACK, SS_DISABLE */
+        if (mode > SS_DISABLE)                            /* 0, SS_ONSTACK, SS_DISABLE */
             return -EINVAL;
-        if (s.flags & SS_DISABLE_BIT) {
+        if (s.flags & SS_DISABLE) {
             t->alt = (struct alt_stack){0};
         } else {
-            if (s.size < MINSIGSTKSZ_LINUX)
+            if (s.size < MINSIGSTKSZ)
                 return -ENOMEM;
             t->alt = (struct alt_stack){s.sp, s.size, s.flags & (int32_t)0x80000000u};
         }
@@ -192,7 +187,7 @@ static long send_to(struct process *p, const struct sig_item *item)
 
 long signal_kill(struct process *p, int signo)
 {
-    struct sig_item item = from_self(signo, SI_USER_CODE);
+    struct sig_item item = from_self(signo, SI_USER);
     return send_to(p, &item);
 }
 
@@ -226,7 +221,7 @@ long sys_kill(int pid, int signo)
         return -EINVAL;
     if (pid == INT32_MIN)
         return -ESRCH;
-    struct sig_item item = from_self(signo, SI_USER_CODE);
+    struct sig_item item = from_self(signo, SI_USER);
     if (pid <= 0)
         return kill_many(pid, &item);
     struct process *p = find_target(pid);
@@ -250,7 +245,7 @@ static struct thread *thread_in(int pid, int tid)
 
 long sys_tgkill(int pid, int tid, int signo)
 {
-    struct sig_item item = from_self(signo, SI_TKILL_CODE);
+    struct sig_item item = from_self(signo, SI_TKILL);
     if (item.signo < 0 || item.signo > SIG_COUNT || pid <= 0 || tid <= 0)
         return -EINVAL;
     return to_thread(thread_in(pid, tid), &item);
@@ -258,7 +253,7 @@ long sys_tgkill(int pid, int tid, int signo)
 
 long sys_tkill(int tid, int signo)
 {
-    struct sig_item item = from_self(signo, SI_TKILL_CODE);
+    struct sig_item item = from_self(signo, SI_TKILL);
     if (item.signo < 0 || item.signo > SIG_COUNT || tid <= 0)
         return -EINVAL;
     return to_thread(thread_find_any(tid), &item);
@@ -279,7 +274,7 @@ static long queue_info(uint64_t info, int signo, struct sig_item *item)
 /* Only to itself may a process say that the kernel, or kill, had sent it. */
 static bool is_honest(const struct process *p, const struct sig_item *item)
 {
-    return p == current() || (item->code < 0 && item->code != SI_TKILL_CODE);
+    return p == current() || (item->code < 0 && item->code != SI_TKILL);
 }
 
 long signal_queue_to(struct process *p, int signo, uint64_t info)
