@@ -93,7 +93,7 @@ UNIT_TESTS += $(B)/tests/unit/test_libos_locks_tsan
 # measured part. They are only as long as they are, so that the second link places all as the first did. A third
 # keeps what debuggers want.
 SGX_PORT_OBJ := $(patsubst %.c,$(B)/libos/%.o,$(wildcard trusted/libos/port_sgx/*.c)) \
-    $(B)/libos/trusted/libos/port_sgx/entry.o
+    $(B)/libos/trusted/libos/port_sgx/entry.o $(B)/libos/trusted/libos/port_sgx/vdso.o
 SGX_LINK = $(CC) -static -no-pie -nostdlib -Wl,--gc-sections -Wl,-z,noexecstack -Wl,--build-id=none \
     -Wl,-z,max-page-size=4096 -Wl,-z,norelro -Wl,--no-relax -Wl,--strip-debug \
     -Wl,-T,trusted/libos/port_sgx/enclave.lds

@@ -37,6 +37,7 @@
 struct port_info {
     uint64_t user_start, user_end; /* addresses for programs, nothing committed yet */
     uint64_t zone_start, zone_end; /* the LibOS's own pages, nothing committed yet */
+    uint64_t vdso;                 /* AT_SYSINFO_EHDR; 0: none */
     uint64_t hwcap, hwcap2;        /* AT_HWCAP (CPUID 1 EDX), AT_HWCAP2 (bit 1: FSGSBASE) */
     uint64_t xfrm;                 /* XSAVE components a program may use */
     uint32_t xsave_size;           /* bytes of XSAVE's area for them */

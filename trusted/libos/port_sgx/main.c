@@ -37,15 +37,15 @@ __attribute__((section(".boot"), aligned(4096))) struct port_thread sgx_boot = {
 
 static struct port_start start;
 
-static char *last_stats; /* room for the counters at exit, if they may be told */
+static bool wants_stats; /* the host; the policy decides whether they may be told */
 
 _Noreturn void port_exit(int status)
 {
-    int n = last_stats && control_allows(SH_POLICY_STATS)
-                ? los_stats_json(last_stats, STATS_JSON_MAX)
-                : 0;
+    char *stats_json =
+        wants_stats && control_allows(SH_POLICY_STATS) ? los_alloc(STATS_JSON_MAX) : NULL;
+    int n = stats_json ? los_stats_json(stats_json, STATS_JSON_MAX) : 0;
     for (;;)
-        SGX_CALL(.nr = SH_CALL_EXIT, .args = {(uint32_t)status}, .a = last_stats,
+        SGX_CALL(.nr = SH_CALL_EXIT, .args = {(uint32_t)status}, .a = stats_json,
                  .size_a = n > 0 ? (uint32_t)n : 0);
 }
 
@@ -61,9 +61,17 @@ static _Noreturn void refuse_start(const char *why)
     port_stop();
 }
 
-/* Fresh pages at the end of the zone. */
-static void *early_pages(uint64_t size)
+/* A place that is there already while it lasts, which is enough for nearly all; then fresh pages at
+ * the end of the zone. */
+static void *early_room(uint64_t size)
 {
+    static _Alignas(8) uint8_t room[1024];
+    static uint64_t used;
+    uint64_t at = used, end = at + ((size + 7) & ~7ul);
+    if (end <= sizeof(room)) {
+        used = end;
+        return room + at;
+    }
     uint64_t pages = (size + PAGE_SIZE - 1) >> PAGE_SHIFT;
     start.info.zone_end -= pages << PAGE_SHIFT;
     if (port_pages_add(start.info.zone_end, pages, PORT_R | PORT_W))
@@ -90,7 +98,7 @@ static void *take_range(uint64_t from, uint64_t size, uint64_t limit, const char
 {
     if (!size || size > limit || !sgx_outside(from, size))
         refuse_start(what);
-    void *to = early_pages(size);
+    void *to = early_room(size);
     sgx_copy_in(to, from, size);
     return to;
 }
@@ -162,6 +170,7 @@ static void fill_info(const struct sh_start *s, const struct sgx_report *own)
     i->user_end = SH_ENCLAVE_IMAGE;
     i->zone_start = ((uint64_t)sgx_image_end + ZONE_ALIGN - 1) & ~(ZONE_ALIGN - 1);
     i->zone_end = SH_ENCLAVE_SIZE - 0x10000;
+    i->vdso = (uint64_t)sgx_vdso;
     i->hwcap = s->hwcap;
     i->hwcap2 = 2; /* FSGSBASE: without it we would not be here */
     i->xfrm = own->attributes.xfrm;
@@ -181,8 +190,7 @@ static _Noreturn void bring_up(void)
     take_manifest(&given);
     take_launch(&given, &own);
     start.trace = given.flags & SH_START_TRACE;
-    if (given.flags & SH_START_STATS) /* the policy decides whether they may be told */
-        last_stats = early_pages(STATS_JSON_MAX);
+    wants_stats = given.flags & SH_START_STATS;
     int status = los_start(&start);
     for (;;)
         SGX_CALL(.nr = SH_CALL_EXIT, .args = {(uint32_t)status, 1});

@@ -55,7 +55,7 @@ void sgx_call_out(struct port_thread *p);
 _Noreturn void sgx_thread_end(struct port_thread *p, uint32_t *gone, uint32_t out);
 uint64_t sgx_enclu(uint64_t leaf, uint64_t rbx, uint64_t rcx, uint64_t rdx);
 extern const char sgx_enclu_site[];
-extern const char sgx_image_start[], sgx_image_end[];
+extern const char sgx_image_start[], sgx_image_end[], sgx_vdso[], sgx_vdso_end[];
 
 /* Called by entry.S. */
 _Noreturn void sgx_thread_start(struct port_thread *p, uint64_t slot) __attribute__((used));

@@ -48,9 +48,11 @@ static void redirect_entry(struct thread *t, struct sgx_gprsgx *g)
     g->gsbase = (uint64_t)t;
 }
 
+/* The vDSO is the program's code, wherever it stands. */
 static bool in_libos(uint64_t rip)
 {
-    return rip - (uint64_t)sgx_image_start < (uint64_t)(sgx_image_end - sgx_image_start);
+    return rip - (uint64_t)sgx_image_start < (uint64_t)(sgx_image_end - sgx_image_start) &&
+           rip - (uint64_t)sgx_vdso >= (uint64_t)(sgx_vdso_end - sgx_vdso);
 }
 
 static bool in_resume(uint64_t rip)

@@ -100,6 +100,8 @@ static void take_rights(struct process *p, const struct rights *r, bool readable
         p->death_signal = 0;
 }
 
+#define AUX_WORDS 42u
+
 /* argc, argv, envp, auxv, from low to high, the stack pointer at argc. */
 static int build_vectors(struct stack *s, const struct exec_args *x, const struct elf_image *image,
                          uint64_t interp_base, const char *path, const struct rights *rights)
@@ -108,7 +110,7 @@ static int build_vectors(struct stack *s, const struct exec_args *x, const struc
     if (argc + envc > ARGS_MAX)
         return -E2BIG;
     size_t count = 1 + argc + 1 + envc + 1;
-    uint64_t *v = los_alloc((count + 40) * 8);
+    uint64_t *v = los_alloc((count + AUX_WORDS) * 8);
     if (!v)
         return -ENOMEM;
     uint64_t random[2] = {random_word(), random_word()};
@@ -128,8 +130,10 @@ static int build_vectors(struct stack *s, const struct exec_args *x, const struc
     if (!r)
         r = push_bytes(s, random, sizeof(random));
     const struct process *p = current();
+    const uint64_t vdso = port_info.vdso ? AT_SYSINFO_EHDR : AT_IGNORE;
     const uint64_t aux[] = {
         AT_HWCAP,       port_info.hwcap,
+        vdso,           port_info.vdso,
         AT_PAGESZ,      PAGE_SIZE,
         AT_CLKTCK,      100,
         AT_PHDR,        image->phdr,
@@ -150,6 +154,7 @@ static int build_vectors(struct stack *s, const struct exec_args *x, const struc
         AT_MINSIGSTKSZ, port_info.xsave_size + 1024,
         AT_NULL,        0,
     };
+    _Static_assert(sizeof(aux) == AUX_WORDS * 8, "AUX_WORDS");
     v[0] = argc;
     memcpy(v + count, aux, sizeof(aux));
     size_t size = count * 8 + sizeof(aux);

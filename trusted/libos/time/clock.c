@@ -7,24 +7,11 @@
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/time/time.h"
 
-/* What all threads have seen at least, raised in steps: most readers write nothing that others
- * read. Each thread remembers what it saw itself. So a clock never goes back in a thread, and
- * between threads by less than a step, whatever counters the host gives to its processors. */
-#define STEP_NS 16384u
-static struct {
-    _Alignas(64) uint64_t seen;
-} least[2]; /* by enum port_clock */
+struct clock_seen clock_seen[2];
 
 static uint64_t never_back(enum port_clock which)
 {
-    uint64_t *last = &self()->last_clock[which], *seen = &least[which].seen;
-    uint64_t now = port_clock(which), all = __atomic_load_n(seen, __ATOMIC_SEQ_CST);
-    now = MIN(now, 1ull << 62);
-    now = MAX(MAX(now, *last), all);
-    while (now - MIN(now, all) >= STEP_NS &&
-           !__atomic_compare_exchange_n(seen, &all, now, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
-        continue;
-    return *last = now;
+    return clock_not_back(which, port_clock(which));
 }
 
 uint64_t clock_now(void)

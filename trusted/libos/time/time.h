@@ -31,6 +31,26 @@ int clock_of(int id, uint64_t *ns);
 /* An absolute time of that clock as a deadline of the monotonic one. */
 uint64_t clock_deadline(int id, uint64_t ns);
 
+/* What all threads have seen at least, raised in steps: most readers write nothing that others
+ * read. Each thread remembers what it saw itself. So a clock never goes back in a thread, and
+ * between threads by less than a step, whatever counters the host gives to its processors. */
+#define CLOCK_STEP_NS 16384u
+extern struct clock_seen {
+    _Alignas(64) uint64_t ns;
+} clock_seen[2]; /* by enum port_clock */
+
+TSC_INLINE uint64_t clock_not_back(enum port_clock which, uint64_t now)
+{
+    uint64_t *last = &self()->last_clock[which], *seen = &clock_seen[which].ns;
+    uint64_t all = __atomic_load_n(seen, __ATOMIC_SEQ_CST);
+    now = MIN(now, 1ull << 62);
+    now = MAX(MAX(now, *last), all);
+    while (now - MIN(now, all) >= CLOCK_STEP_NS &&
+           !__atomic_compare_exchange_n(seen, &all, now, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        continue;
+    return *last = now;
+}
+
 /* A timer calls `fire` under the lock, on a thread of the LibOS, at or after its deadline. */
 struct timer {
     struct list node;

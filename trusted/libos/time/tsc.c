@@ -7,78 +7,38 @@
 #define HZ_MIN 100000000ull
 #define HZ_MAX 10000000000ull
 #define CLAIM_MAX (1ull << 62)
-#define BEHIND_MAX (1u << 20) /* counts that another processor's counter may lag */
-#define RATE_SHIFT 32
 #define RATE_TOLERANCE 256u /* of a part */
 #define SPAN_FIRST 16u      /* of a second: the first anchor is soon followed by another */
 #define BASE_MIN 32u        /* of a second: what a rate is measured over, up to a second */
 #define DOUBTS_MAX 3u
 #define CATCH_UP 512u /* the part by which we slow down to let the host's clock catch up */
 
-/* At counter value `tsc` our clock stood at `monotonic`, the host's at `host`. */
-struct anchor {
-    uint64_t tsc, monotonic, host, realtime;
-    uint64_t rate; /* ns a count, shifted by RATE_SHIFT */
-    uint64_t span; /* counts that it is good for */
-    struct {
-        uint64_t tsc, host, rate; /* where the rate is measured from, and what came out last */
-    } base;
-    /* A rate that the first one does not allow: followed when it was claimed so often in a row. */
-    uint64_t doubtful;
-    unsigned doubts;
-};
-
-/* Two copies, so that nobody waits for a writer that was interrupted: the one that `sequence`'s low
- * bit names is whole. */
-static struct anchor anchors[2];
-static uint64_t sequence;
+struct tsc_anchor tsc_anchors[2];
+uint64_t tsc_sequence;
 static uint32_t writing;
 static uint64_t first_rate, second; /* the first claim's rate; counts a second */
 
-static struct anchor current_anchor(void)
+static void publish_anchor(const struct tsc_anchor *a)
 {
-    for (;;) {
-        uint64_t s = __atomic_load_n(&sequence, __ATOMIC_ACQUIRE);
-        struct anchor a = anchors[s & 1];
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
-        if (__atomic_load_n(&sequence, __ATOMIC_RELAXED) == s)
-            return a;
-    }
-}
-
-static void publish_anchor(const struct anchor *a)
-{
-    uint64_t s = sequence;
+    uint64_t s = tsc_sequence;
     for (unsigned i = 0; i < 2; i++) {
-        anchors[(s + 1) & 1] = *a;
+        tsc_anchors[(s + 1) & 1] = *a;
         s++;
-        __atomic_store_n(&sequence, s, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&tsc_sequence, s, __ATOMIC_SEQ_CST);
     }
-}
-
-static uint64_t scale_counts(uint64_t counts, uint64_t rate)
-{
-    return (uint64_t)(((unsigned __int128)counts * rate) >> RATE_SHIFT);
-}
-
-/* Counts since the anchor; one that lags a little is at it. */
-static bool counts_since(const struct anchor *a, uint64_t now, uint64_t *counts)
-{
-    *counts = now >= a->tsc ? now - a->tsc : 0;
-    return now >= a->tsc || a->tsc - now <= BEHIND_MAX;
 }
 
 void tsc_init(uint64_t hz, const struct tsc_claim *claim)
 {
     bool good = hz >= HZ_MIN && hz <= HZ_MAX;
-    first_rate = good ? (NS << RATE_SHIFT) / hz : 0;
+    first_rate = good ? (NS << TSC_RATE_SHIFT) / hz : 0;
     second = good ? hz : 0;
-    struct anchor a = {.tsc = MIN(claim->tsc, tsc_now()),
-                       .monotonic = MIN(claim->monotonic, CLAIM_MAX),
-                       .host = MIN(claim->monotonic, CLAIM_MAX),
-                       .realtime = MIN(claim->realtime, CLAIM_MAX),
-                       .rate = first_rate,
-                       .span = second / SPAN_FIRST};
+    struct tsc_anchor a = {.tsc = MIN(claim->tsc, tsc_now()),
+                           .monotonic = MIN(claim->monotonic, CLAIM_MAX),
+                           .host = MIN(claim->monotonic, CLAIM_MAX),
+                           .realtime = MIN(claim->realtime, CLAIM_MAX),
+                           .rate = first_rate,
+                           .span = second / SPAN_FIRST};
     a.base.tsc = a.tsc;
     a.base.host = a.host;
     a.base.rate = a.rate;
@@ -87,19 +47,7 @@ void tsc_init(uint64_t hz, const struct tsc_claim *claim)
 
 uint64_t tsc_span(uint64_t counts)
 {
-    return scale_counts(counts, first_rate);
-}
-
-bool tsc_read(uint64_t now, uint64_t *monotonic, uint64_t *realtime)
-{
-    struct anchor a = current_anchor();
-    uint64_t counts;
-    if (!counts_since(&a, now, &counts) || counts > a.span || !a.rate)
-        return false;
-    uint64_t ns = scale_counts(counts, a.rate);
-    *monotonic = a.monotonic + ns;
-    *realtime = a.realtime + ns;
-    return true;
+    return tsc_scale(counts, first_rate);
 }
 
 static bool is_near(uint64_t rate, uint64_t to)
@@ -109,14 +57,14 @@ static bool is_near(uint64_t rate, uint64_t to)
 }
 
 /* ns over counts; 0 if it is nothing to go by. */
-static uint64_t rate_of(struct anchor *a, uint64_t ns, uint64_t counts)
+static uint64_t rate_of(struct tsc_anchor *a, uint64_t ns, uint64_t counts)
 {
     while (ns >> 31) {
         ns >>= 1;
         counts >>= 1;
     }
-    uint64_t rate = counts ? (ns << RATE_SHIFT) / counts : 0;
-    if (rate < (NS << RATE_SHIFT) / HZ_MAX || rate > (NS << RATE_SHIFT) / HZ_MIN)
+    uint64_t rate = counts ? (ns << TSC_RATE_SHIFT) / counts : 0;
+    if (rate < (NS << TSC_RATE_SHIFT) / HZ_MAX || rate > (NS << TSC_RATE_SHIFT) / HZ_MIN)
         return 0;
     if (is_near(rate, first_rate)) {
         a->doubts = 0;
@@ -130,11 +78,11 @@ static uint64_t rate_of(struct anchor *a, uint64_t ns, uint64_t counts)
         return 0;
     a->doubts = 0;
     first_rate = rate;
-    second = (NS << RATE_SHIFT) / rate;
+    second = (NS << TSC_RATE_SHIFT) / rate;
     return rate;
 }
 
-static void measure_rate(struct anchor *a)
+static void measure_rate(struct tsc_anchor *a)
 {
     uint64_t counts = a->tsc - a->base.tsc;
     if (a->tsc < a->base.tsc || a->host < a->base.host || counts > 16 * second) {
@@ -155,11 +103,11 @@ void tsc_take(const struct tsc_claim *claim, uint64_t before, uint64_t after)
     uint64_t counts;
     if (!first_rate || __atomic_exchange_n(&writing, 1, __ATOMIC_ACQUIRE))
         return; /* another thread is about to say the same */
-    struct anchor a = current_anchor();
+    struct tsc_anchor a = tsc_anchor();
     uint64_t tsc = MIN(MAX(claim->tsc, before), after);
-    if (!counts_since(&a, tsc, &counts))
+    if (!tsc_since(&a, tsc, &counts))
         counts = 0; /* the counter was reset: the claim alone counts */
-    uint64_t own = MIN(a.monotonic + scale_counts(counts, a.rate), CLAIM_MAX);
+    uint64_t own = MIN(a.monotonic + tsc_scale(counts, a.rate), CLAIM_MAX);
     a.tsc = tsc;
     a.host = MIN(claim->monotonic, CLAIM_MAX);
     a.monotonic = MAX(own, a.host);
@@ -167,13 +115,13 @@ void tsc_take(const struct tsc_claim *claim, uint64_t before, uint64_t after)
     measure_rate(&a);
     /* What we are ahead goes within a second, or as fast as that may be. */
     uint64_t ahead = MIN(a.monotonic - a.host, NS / CATCH_UP);
-    a.rate = a.base.rate - scale_counts(a.base.rate, (ahead << RATE_SHIFT) / NS);
+    a.rate = a.base.rate - tsc_scale(a.base.rate, (ahead << TSC_RATE_SHIFT) / NS);
     publish_anchor(&a);
     __atomic_store_n(&writing, 0, __ATOMIC_RELEASE);
 }
 
 uint64_t tsc_host_time(uint64_t monotonic)
 {
-    struct anchor a = current_anchor();
+    struct tsc_anchor a = tsc_anchor();
     return monotonic > a.monotonic ? a.host + MIN(monotonic - a.monotonic, CLAIM_MAX) : a.host;
 }
