@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# May take 500 s: it builds axum and rustls first
 # axum on tokio, and rustls: keep-alive and handshakes, where the crates can be fetched.
 . tests/apps/lib.sh
 need cargo wrk curl openssl
@@ -36,8 +37,8 @@ async fn main() {
     tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).unwrap().recv().await;
 }
 END
-(cd "$T/rust" && CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$T/rust/target} timeout 200 cargo build -q --release && cp "${CARGO_TARGET_DIR:-$T/rust/target}/release/server" "$T/server") >"$T/err" 2>&1 ||
-    { skip "apps: the crates for axum and rustls cannot be had: $(tail -n 1 "$T/err" | cut -c1-100)"; exit 0; }
+(cd "$T/rust" && CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$T/rust/target} timeout 300 cargo build -q --release && cp "${CARGO_TARGET_DIR:-$T/rust/target}/release/server" "$T/server") >"$T/err" 2>&1 ||
+    { skip "apps: no program of axum and rustls within 300 s: $(tail -n 1 "$T/err" | cut -c1-100)"; exit 0; }
 add "$T/server" /bin/server
 openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout "$R/etc/key.pem" -out "$R/etc/cert.pem" 2>/dev/null
 image rust

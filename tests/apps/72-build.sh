@@ -3,7 +3,8 @@
 # make -j4 of a small C project with gcc, all of it in one enclave; what it builds runs there.
 . tests/apps/lib.sh
 need gcc make as ld busybox
-add "$(command -v gcc)" /usr/bin/gcc
+GCC=$(PATH=/usr/bin:$PATH command -v gcc) # not a compiler cache that stands before it in the path
+add "$GCC" /usr/bin/gcc
 for p in make as ld; do add "$(command -v $p)" /usr/bin/$p; done
 D=$(dirname "$(gcc -print-file-name=cc1)")
 for p in cc1 collect2; do add "$(gcc -print-prog-name=$p)" "$D/$p"; done

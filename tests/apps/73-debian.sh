@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# May take 600 s: some twenty programs of Debian, one after the other
 # A whole Debian, as mmdebstrap makes it, in one enclave: each script of tests/apps/debian runs there with the
 # distribution's own programs, servers with their own clients, and must print what stands behind its line "# prints:".
 # The root is kept in ~/.cache/shelter; DEBIAN_ROOT=TAR gives another one, SCRIPTS chooses some. 74-debian-vm.sh is the same
