@@ -23,6 +23,13 @@ void text_put_bytes(struct text *t, const void *bytes, size_t n);
 /* fs/proc_ns.c: the namespace of that path in proc.def, opened; NULL: no memory. */
 struct file *proc_open_namespace(const char *path);
 
+/* A file whose text is no more than that. */
+#define PRINT(name, ...)                                                                           \
+    void proc_show_##name(struct text *t)                                                          \
+    {                                                                                              \
+        text_put(t, __VA_ARGS__);                                                                  \
+    }
+
 #define SHOW(path, name) void proc_show_##name(struct text *t);
 #define LINK SHOW
 #define PRIVATE(path, mode, name) SHOW(path, name)

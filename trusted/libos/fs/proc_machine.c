@@ -47,10 +47,7 @@ void proc_show_uptime(struct text *t)
     text_put(t, "%lu.%02lu 0.00\n", ns / NS, ns % NS / (NS / 100));
 }
 
-void proc_show_loadavg(struct text *t)
-{
-    text_put(t, "0.00 0.00 0.00 1/1 %d\n", current()->pid);
-}
+PRINT(loadavg, "0.00 0.00 0.00 1/1 %d\n", current()->pid)
 
 void proc_show_system_stat(struct text *t)
 {
@@ -87,20 +84,9 @@ void proc_show_boot_id(struct text *t)
     put_uuid(t, id);
 }
 
-void proc_show_hostname(struct text *t)
-{
-    text_put(t, "%s\n", uts.hostname);
-}
-
-void proc_show_domainname(struct text *t)
-{
-    text_put(t, "%s\n", uts.domainname);
-}
-
-void proc_show_file_nr(struct text *t)
-{
-    text_put(t, "%u\t0\t%u\n", 256, 65536);
-}
+PRINT(hostname, "%s\n", uts.hostname)
+PRINT(domainname, "%s\n", uts.domainname)
+PRINT(file_nr, "%u\t0\t%u\n", 256, 65536)
 
 /* The limit of -m, and the processors of --cpus: runtimes size themselves by these. */
 void proc_show_memory_max(struct text *t)
@@ -111,33 +97,14 @@ void proc_show_memory_max(struct text *t)
         text_put(t, "max\n");
 }
 
-void proc_show_memory_current(struct text *t)
-{
-    text_put(t, "%lu\n", stats.committed);
-}
-
-void proc_show_memory_peak(struct text *t)
-{
-    text_put(t, "%lu\n", stats.committed_peak);
-}
-
-void proc_show_memory_events(struct text *t)
-{
-    text_put(t, "low 0\nhigh 0\nmax 0\noom %lu\noom_kill %lu\n", oom_kills(), oom_kills());
-}
-
-void proc_show_memory_stat(struct text *t)
-{
-    text_put(t,
-             "anon %lu\nfile 0\nkernel 0\nshmem 0\ninactive_anon 0\nactive_anon %lu\ninactive_file "
-             "0\nactive_file 0\n",
-             stats.committed, stats.committed);
-}
-
-void proc_show_cpu_max(struct text *t)
-{
-    text_put(t, "%u 100000\n", port_info.cpu_count * 100000);
-}
+PRINT(memory_current, "%lu\n", stats.committed)
+PRINT(memory_peak, "%lu\n", stats.committed_peak)
+PRINT(memory_events, "low 0\nhigh 0\nmax 0\noom %lu\noom_kill %lu\n", oom_kills(), oom_kills())
+PRINT(memory_stat,
+      "anon %lu\nfile 0\nkernel 0\nshmem 0\ninactive_anon 0\nactive_anon %lu\ninactive_file "
+      "0\nactive_file 0\n",
+      stats.committed, stats.committed)
+PRINT(cpu_max, "%u 100000\n", port_info.cpu_count * 100000)
 
 void proc_show_cpu_stat(struct text *t)
 {
@@ -148,10 +115,7 @@ void proc_show_cpu_stat(struct text *t)
              us, us);
 }
 
-void proc_show_cpu_list(struct text *t)
-{
-    text_put(t, port_info.cpu_count > 1 ? "0-%u\n" : "%u\n", port_info.cpu_count - 1);
-}
+PRINT(cpu_list, port_info.cpu_count > 1 ? "0-%u\n" : "%u\n", port_info.cpu_count - 1)
 
 void proc_show_node_meminfo(struct text *t)
 {

@@ -182,10 +182,7 @@ void proc_show_environ(struct text *t)
     put_memory(t, t->process->env_start, t->process->env_end);
 }
 
-void proc_show_comm(struct text *t)
-{
-    text_put(t, "%s\n", name_of(t));
-}
+PRINT(comm, "%s\n", name_of(t))
 
 int proc_store_comm(struct text *t, const char *value)
 {
@@ -199,15 +196,8 @@ int proc_store_comm(struct text *t, const char *value)
     return 0;
 }
 
-void proc_show_oom_score_adj(struct text *t)
-{
-    text_put(t, "%d\n", t->process->oom_score_adj);
-}
-
-void proc_show_oom_score(struct text *t)
-{
-    text_put(t, "%lu\n", oom_score(t->process));
-}
+PRINT(oom_score_adj, "%d\n", t->process->oom_score_adj)
+PRINT(oom_score, "%lu\n", oom_score(t->process))
 
 int proc_store_oom_score_adj(struct text *t, const char *value)
 {
@@ -238,10 +228,7 @@ void proc_show_timerslack(struct text *t)
     text_put(t, "%lu\n", slack ? slack : SLACK_DEFAULT);
 }
 
-void proc_show_personality(struct text *t)
-{
-    text_put(t, "%08x\n", t->process->personality);
-}
+PRINT(personality, "%08x\n", t->process->personality)
 
 void proc_show_children(struct text *t)
 {
@@ -250,20 +237,9 @@ void proc_show_children(struct text *t)
 }
 
 /* Links: text of where they lead. */
-void proc_show_self(struct text *t)
-{
-    text_put(t, "%d", current()->pid);
-}
-
-void proc_show_thread_self(struct text *t)
-{
-    text_put(t, "%d/task/%d", current()->pid, self()->tid);
-}
-
-void proc_show_exe(struct text *t)
-{
-    text_put(t, "%s", t->process->exe);
-}
+PRINT(self, "%d", current()->pid)
+PRINT(thread_self, "%d/task/%d", current()->pid, self()->tid)
+PRINT(exe, "%s", t->process->exe)
 
 static void put_place(struct text *t, struct dentry *d)
 {
@@ -284,15 +260,8 @@ void proc_show_root(struct text *t)
     put_place(t, t->process->fs ? t->process->fs->root : NULL);
 }
 
-void proc_show_net(struct text *t)
-{
-    text_put(t, "self/net");
-}
-
-void proc_show_mounts(struct text *t)
-{
-    text_put(t, "self/mounts");
-}
+PRINT(net, "self/net")
+PRINT(mounts, "self/mounts")
 
 /* Limits, as Linux names them. */
 void proc_show_limits(struct text *t)

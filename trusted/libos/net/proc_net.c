@@ -99,25 +99,15 @@ static void put_inet(struct text *t, uint16_t family, int type)
     }
 }
 
-void proc_show_net_tcp(struct text *t)
-{
-    put_inet(t, AF_INET, SOCK_STREAM);
-}
-
-void proc_show_net_tcp6(struct text *t)
-{
-    put_inet(t, AF_INET6, SOCK_STREAM);
-}
-
-void proc_show_net_udp(struct text *t)
-{
-    put_inet(t, AF_INET, SOCK_DGRAM);
-}
-
-void proc_show_net_udp6(struct text *t)
-{
-    put_inet(t, AF_INET6, SOCK_DGRAM);
-}
+#define INET(name, family, type)                                                                   \
+    void proc_show_net_##name(struct text *t)                                                      \
+    {                                                                                              \
+        put_inet(t, family, type);                                                                 \
+    }
+INET(tcp, AF_INET, SOCK_STREAM)
+INET(tcp6, AF_INET6, SOCK_STREAM)
+INET(udp, AF_INET, SOCK_DGRAM)
+INET(udp6, AF_INET6, SOCK_DGRAM)
 
 void proc_show_net_unix(struct text *t)
 {
@@ -183,7 +173,4 @@ void proc_show_net_route(struct text *t)
     put_route(t, n, sh_le32(n->ip) & mask, 0, mask);
 }
 
-void proc_show_net_if_inet6(struct text *t)
-{
-    text_put(t, "00000000000000000000000000000001 01 80 10 80       lo\n");
-}
+PRINT(net_if_inet6, "00000000000000000000000000000001 01 80 10 80       lo\n")
