@@ -5,7 +5,10 @@
 //   escape          all attempts
 //   escape helper   likewise, then nonsense to the processes beside
 //   escape connect  asks the one that connects for the host's loopback by its own address, past the
-//   LibOS escape stay     waits for a signal
+//                   LibOS
+//   escape publish PORT  asks it for a port of the host's beside those that were published
+//   escape share    asks the one that has the first two folders for what would give rights outside
+//   escape stay     waits for a signal
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -14,14 +17,20 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#include <shelter/share.h>
+
+#include "host/sgx/outside/outside.h"
 
 #define TABLE (1ull << 46) /* the simulator's threads: pointers, just above the enclave */
 #define REACH (8ull << 20)
@@ -140,6 +149,7 @@ static void try_processes(void)
     TRY3("leash", prctl, PR_SET_PDEATHSIG, 0, 0);
     TRY3("dumpable", prctl, PR_SET_DUMPABLE, 1, 0);
     TRY3("sigio", fcntl, 0, F_SETOWN, 1);
+    TRY3("end", exit, 0, 0, 0); /* of this thread alone */
 }
 
 static void try_rights(void)
@@ -197,29 +207,81 @@ static void ask_nonsense(void)
     }
 }
 
-/* A question of host/sgx/outside/network.c, on every descriptor that may lead there: the answer's
- * result. */
-static long ask_connect(const uint8_t ip[4])
+/* One answer of a process beside; its bytes go into `out`. */
+static int64_t ask(int fd, const void *q, size_t size, void *out, size_t out_size)
 {
-    struct {
-        uint32_t kind, number;
-        int32_t value;
-        uint32_t size;
-        uint8_t address[128];
-    } q = {.kind = 1 /* OUTSIDE_CONNECT */,
-           .size = 16,
-           .address = {2, 0, 0, 9, ip[0], ip[1], ip[2], ip[3]}};
-    int64_t result = 0;
-    for (int fd = 3; fd < 32; fd++) {
-        if (raw(SYS_sendto, fd, P(&q), sizeof(q), MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0) != sizeof(q))
-            continue;
-        usleep(100000);
-        /* The helper knows no such name. */
-        if (raw(SYS_recvfrom, fd, P(&result), sizeof(result), MSG_DONTWAIT, 0, 0) == 8 && result &&
-            result != -ENOENT)
-            return result;
+    static struct {
+        int64_t result;
+        uint8_t data[4096];
+    } a;
+    a.result = -EIO;
+    if (raw(SYS_sendto, fd, P(q), (long)size, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0) != (long)size)
+        return -EBADF;
+    for (int i = 0; i < 100; i++) {
+        if (raw(SYS_recvfrom, fd, P(&a), sizeof(a), MSG_DONTWAIT, 0, 0) >= 8)
+            break;
+        usleep(20000);
     }
-    return result;
+    memcpy(out, a.data, out_size < sizeof(a.data) ? out_size : sizeof(a.data));
+    return a.result;
+}
+
+/* Of the processes beside, the one that has an answer to this. Their sockets come before the
+ * supervisor's channel, if there is one, which takes no nonsense. */
+static int find_beside(const void *q, size_t size)
+{
+    for (int fd = 3; fd < 32; fd++) {
+        if (ask(fd, q, size, NULL, 0) >= 0)
+            return fd;
+    }
+    printf("nobody answers\n");
+    return -1;
+}
+
+static void say(const char *name, int64_t r)
+{
+    printf("%s %s\n", name, r < 0 ? strerrorname_np((int)-r) : "done");
+}
+
+/* --- host/sgx/outside/network.c --- */
+
+#define SOCKET (OUTSIDE_SEND + 1)
+#define PUBLISH (OUTSIDE_SEND + 3)
+
+struct network_question {
+    uint32_t kind, number;
+    int32_t value;
+    uint32_t size;
+    uint8_t address[128];
+};
+
+static int find_network(void)
+{
+    const struct network_question q = {.kind = SOCKET, .number = AF_INET, .value = SOCK_STREAM};
+    return find_beside(&q, sizeof(q));
+}
+
+/* Of its first socket, which try_connect has made. */
+static int64_t ask_connect(int fd, const uint8_t ip[4])
+{
+    const struct network_question q = {
+        .kind = OUTSIDE_CONNECT, .size = 16, .address = {2, 0, 0, 9, ip[0], ip[1], ip[2], ip[3]}};
+    return ask(fd, &q, sizeof(q), NULL, 0);
+}
+
+/* Each number that there could be, once as it was published and once as another port. */
+static void try_publish(uint16_t port)
+{
+    int fd = find_network();
+    struct {
+        struct network_question q;
+        struct sh_port port;
+    } m = {.q = {.kind = PUBLISH}, .port = {.host_port = port, .guest_port = 8000}};
+    strcpy(m.port.host_address, "127.0.0.1");
+    for (m.q.number = 0; m.q.number < 2; m.q.number++)
+        say("publish", ask(fd, &m, sizeof(m), NULL, 0));
+    m.q.number = OUTSIDE_PORTS_MAX;
+    say("publish", ask(fd, &m, sizeof(m), NULL, 0));
 }
 
 static void try_connect(void)
@@ -229,10 +291,78 @@ static void try_connect(void)
     int s = socket(AF_INET, SOCK_STREAM, 0); /* so that there is number 0 */
     connect(s, &(struct sockaddr){.sa_family = AF_INET, .sa_data = {0, 9, 10, 0, 2, 2}},
             sizeof(struct sockaddr));
-    printf("loopback %s\n", strerrorname_np((int)-ask_connect(own)));
-    printf("nowhere %s\n", strerrorname_np((int)-ask_connect(any)));
-    printf("metadata %s\n", strerrorname_np((int)-ask_connect(metadata)));
-    printf("host %s\n", strerrorname_np((int)-ask_connect(meant)));
+    int fd = find_network();
+    say("loopback", ask_connect(fd, own));
+    say("nowhere", ask_connect(fd, any));
+    say("metadata", ask_connect(fd, metadata));
+    say("host", ask_connect(fd, meant));
+}
+
+/* --- host/sgx/outside/share.c --- */
+
+static int shares;
+
+/* `name` in that folder, with `rest` behind it; *st: what came back. */
+static int64_t share(struct sh_share_request q, const char *name, const char *rest,
+                     struct sh_share_stat *st)
+{
+    struct {
+        struct sh_share_request q;
+        char data[512];
+    } m = {.q = q};
+    size_t size = strlen(name) + strlen(rest);
+    struct sh_share_stat none;
+    m.q.size = m.q.size ? m.q.size : strlen(name);
+    memcpy(m.data, name, strlen(name));
+    memcpy(m.data + strlen(name), rest, strlen(rest));
+    return ask(shares, &m, sizeof(m.q) + size, st ? st : &none, sizeof(none));
+}
+#define SHARE(op_, node_, ...)                                                                     \
+    ((struct sh_share_request){.op = SH_SHARE_##op_, .node = node_, __VA_ARGS__})
+
+static uint32_t look_up(uint32_t folder, const char *name)
+{
+    struct sh_share_stat st = {0};
+    int64_t r = share(SHARE(LOOKUP, folder), name, "", &st);
+    return r < 0 ? 0 : st.node;
+}
+
+/* The first folder may be written, the second not. */
+static void try_share(void)
+{
+    static const char *const names[] = {"../secret", "..", ".", "/etc/passwd", "sub/file", ""};
+    static const uint32_t nodes[] = {S_IFCHR | 0666, S_IFBLK | 0666, S_IFIFO | 0666,
+                                     S_IFSOCK | 0666};
+    const struct sh_share_request room = SHARE(ROOM, 1);
+    shares = find_beside(&room, sizeof(room));
+    uint32_t file = look_up(1, "file"), link = look_up(1, "link"), folder = look_up(1, "way");
+    printf("known %d\n", file && link && folder);
+    say("set_id",
+        share(SHARE(CHANGE, file, .what = SH_SHARE_SET_MODE, .mode = 06755), "", "", NULL));
+    say("set_id_link",
+        share(SHARE(CHANGE, link, .what = SH_SHARE_SET_MODE, .mode = 06755), "", "", NULL));
+    say("make_set_id", share(SHARE(MAKE, 1, .mode = S_IFREG | 06755), "made", "", NULL));
+    say("make_folder", share(SHARE(MAKE, 1, .mode = S_IFDIR | 02755), "folder", "", NULL));
+    for (size_t i = 0; i < sizeof(nodes) / sizeof(nodes[0]); i++)
+        say("make_node", share(SHARE(MAKE, 1, .mode = nodes[i]), "node", "", NULL));
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        say("look", share(SHARE(LOOKUP, 1), names[i], "", NULL));
+        say("make", share(SHARE(MAKE, 1, .mode = S_IFREG | 0666), names[i], "", NULL));
+        say("remove", share(SHARE(REMOVE, 1), names[i], "", NULL));
+        say("rename", share(SHARE(RENAME, 1, .to = 1), "made", names[i], NULL));
+    }
+    say("read_link", share(SHARE(READ, link, .size = 64), "", "", NULL));
+    say("write_link", share(SHARE(WRITE, link), "x", "", NULL));
+    say("through_link", share(SHARE(LOOKUP, folder), "secret", "", NULL));
+    say("across", share(SHARE(RENAME, 1, .to = 2), "made", "made", NULL));
+    say("across_back", share(SHARE(RENAME, 2, .to = 1), "kept", "kept", NULL));
+    say("read_only", share(SHARE(MAKE, 2, .mode = S_IFREG | 0666), "x", "", NULL));
+    say("read_only", share(SHARE(REMOVE, 2), "kept", "", NULL));
+    say("read_only", share(SHARE(WRITE, look_up(2, "kept")), "x", "", NULL));
+    say("nobody", share(SHARE(READ, 99, .size = 64), "", "", NULL));
+    say("nobody", share(SHARE(READ, UINT32_MAX, .size = 64), "", "", NULL));
+    say("long", share(SHARE(MAKE, 1, .mode = S_IFREG, .size = UINT64_MAX), "made", "", NULL));
+    say("unknown", share((struct sh_share_request){.op = 99, .node = 1}, "", "", NULL));
 }
 
 static void leave(int sig)
@@ -258,6 +388,14 @@ int main(int argc, char **argv)
         return 1;
     if (argc > 1 && !strcmp(argv[1], "connect")) {
         try_connect();
+        return 0;
+    }
+    if (argc > 2 && !strcmp(argv[1], "publish")) {
+        try_publish((uint16_t)atoi(argv[2]));
+        return 0;
+    }
+    if (argc > 1 && !strcmp(argv[1], "share")) {
+        try_share();
         return 0;
     }
     try_files();

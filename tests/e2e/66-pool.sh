@@ -134,6 +134,16 @@ answers() { [ "$(answer)" = ping ]; }
 check "a published port of the run's choice" until_true 20 answers
 same "... from the pool" "$(took)" 1
 end_pool
+# Its ports were published before the program ran, which may have taken its loader over: once, and no others.
+check "the program that asks for more" gcc -Wall -Wextra -Wno-unused-parameter -O2 -static -Iinclude -I. -o "$T/escape" tests/adversary/escape.c
+check "its image" "$SHELTER" build -q -t escape -f "$T/escape"
+ask=(escape /bin/escape publish "$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')")
+pool -n 1 -p 8000 "${ask[@]}"
+same "no port is published a second time, nor one more" "$(run -p "127.0.0.1:$port:8000" "${ask[@]}" </dev/null | tr '\n' ' ')" \
+    "gadget found publish EINVAL publish EINVAL publish EINVAL "
+same "... of an enclave from the pool" "$(took)" 1
+end_pool
+"$SHELTER" rmi escape >/dev/null
 
 # --- the image ---
 pool -n 1 box /bin/busybox echo old

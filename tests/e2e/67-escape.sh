@@ -5,8 +5,8 @@
 # rights, no files, no processes and no environment to begin with.
 . tests/e2e/lib.sh
 enclave_base escape
-check "the program" gcc -Wall -Wextra -Wno-unused-parameter -O2 -static -o "$T/escape" tests/adversary/escape.c
-status "build" 0 "$SHELTER" build -q -t escape -f "$T/escape"
+check "the program" gcc -Wall -Wextra -Wno-unused-parameter -O2 -static -Iinclude -I. -o "$T/escape" tests/adversary/escape.c
+status "build" 0 "$SHELTER" build -q -t escape --mount /one --mount /two -f "$T/escape"
 image=$SHELTER_STORE/images/$(cat "$T/out")
 cp build/sgx-loader "$T/loader"
 cp -r "$image" "$T/image"
@@ -17,9 +17,11 @@ cp "$T/out" "$T/doctor"
 grep -qE '^  ok wall +a PID namespace$' "$T/out" && namespaces=1 || namespaces=
 trace=(strace -ff -qq -e trace=landlock_restrict_self -e signal=none -o)
 grep -qE '^  ok wall +Landlock' "$T/out" && command -v strace >/dev/null && landlock=1 || landlock=
-launch() { # WORD…: a launch config
+mounts=()
+launch() { # WORD…: a launch config, with ${mounts[@]}
     printf 'version = "0.1.0"\nalgorithm = "sha384"\n\n[data]\n"shelter.launch" = '"'''"'\n'
     printf 'arg %s\n' "$@"
+    [ ${#mounts[@]} = 0 ] || printf '%s\n' "${mounts[@]}"
     printf "'''\n"
 }
 # set_up USER OPTION…: ${load[@]} runs ${words[@]} as that user
@@ -76,6 +78,49 @@ for user in "${users[@]}"; do
     same "user $user: to that, by its own address only" \
         "$(tail -n +2 "$T/out" | tr '\n' ' ')" "$none host EINPROGRESS "
 
+    # Folders of the host, whose process is asked past the LibOS: nothing gains rights for whoever finds it later.
+    folders=$T/folders.$user
+    mkdir -p "$folders"/{one,two,outside}
+    echo secret | tee "$folders/outside/secret" >"$folders/secret"
+    echo text | tee "$folders/one/file" >"$folders/two/kept"
+    ln -s ../outside/secret "$folders/one/link"
+    ln -s ../outside "$folders/one/way"
+    owner=$user
+    [ "$user" != 0 ] || owner=54322
+    [ "$(id -u)" != 0 ] || chown -Rh "$owner:$owner" "$folders"
+    mounts=("mount share0 rw /one" "mount share1 ro /two")
+    words=(/bin/escape share)
+    set_up "$user" --network=none "--share=0:rw:$folders/one" "--share=1:ro:$folders/two"
+    status "user $user: it asks whoever has the folders" 0 "${load[@]}"
+    same "user $user: nothing by a name that is a path" "$(grep -cE '^(look|make|remove|rename) EINVAL$' "$T/out")" 24
+    same "user $user: nor anything else that leads out" "$(grep -vE '^(gadget|look|make|remove|rename) ' "$T/out" | tr '\n' ' ')" \
+        "known 1 set_id done set_id_link EOPNOTSUPP make_set_id done make_folder done make_node EPERM make_node EPERM make_node EPERM make_node EPERM \
+read_link ELOOP write_link ELOOP through_link ENOTDIR across EXDEV across_back EROFS read_only EROFS read_only EROFS read_only EROFS \
+nobody ESTALE nobody ESTALE long EINVAL unknown ENOSYS "
+    same "user $user: no set-id, no device, nothing of root's is there" \
+        "$(cd "$folders" && find . \( -perm /6000 -o ! -type f ! -type d ! -type l -o ! -user "$owner" \) -printf '%P %M %U\n')" ""
+    same "user $user: what is there" "$(cd "$folders" && find one -type f -printf '%P %m\n' | sort | tr '\n' ' ')" "file 755 made 755 "
+    words=(/bin/escape stay)
+    set_up "$user" --network=none "--share=0:rw:$folders/one" "--share=1:ro:$folders/two"
+    start
+    shares=$(pgrep -P "$child")
+    same "user $user: who has the folders: no capability, no new rights, a filter" \
+        "$(field "$shares" CapEff) $(field "$shares" CapPrm) $(field "$shares" NoNewPrivs) $(field "$shares" Seccomp)" \
+        "0000000000000000 0000000000000000 1 2"
+    same "user $user: ... the folders' owner, in no group of root's" \
+        "$(field "$shares" Uid | cut -f2) $([ "$(id -u)" = 0 ] && field "$shares" Groups | tr -d ' ')" "$owner "
+    if [ -n "$namespaces" ]; then
+        same "user $user: ... sees them alone" \
+            "$(cd "/proc/$shares/root" && find . -type f | sort | tr '\n' ' ')" \
+            ".$folders/one/file .$folders/one/made .$folders/two/kept "
+        check "user $user: ... has no network" [ "$(readlink "/proc/$shares/ns/net")" != "$(readlink /proc/self/ns/net)" ]
+    fi
+    kill -KILL "$helper"
+    wait "$helper" 2>/dev/null
+    check "user $user: ... and dies with its helper" until_true 5 test ! -d "/proc/$shares"
+    mounts=()
+    words=(/bin/escape)
+
     # The filter refuses what Landlock would refuse as well: that it is there shows in the call alone.
     if [ -n "$landlock" ]; then
         set_up "$user" --network=user
@@ -124,8 +169,8 @@ for user in "${users[@]}"; do
     set_up "$user" --network=user
     start
     network=$(pgrep -P "$child")
-    same "user $user: who connects for it has no capability and no new rights" \
-        "$(field "$network" CapEff) $(field "$network" NoNewPrivs)" "0000000000000000 1"
+    same "user $user: who connects for it has no capability, no new rights, a filter" \
+        "$(field "$network" CapEff) $(field "$network" NoNewPrivs) $(field "$network" Seccomp)" "0000000000000000 1 2"
     [ -z "$namespaces" ] || same "user $user: nor files" "$(ls -A "/proc/$network/root/" 2>&1)" ""
     same "user $user: nor streams" \
         "$(find "/proc/$network/fd" -type l -printf '%l\n' | grep -vE '^(socket:|'"$T"'/err)')" ""

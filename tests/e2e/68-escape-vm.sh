@@ -72,6 +72,7 @@ for user in "${users[@]}"; do
     network=$(pgrep -P "$supervisor" -x shelter-network)
     for p in "$qemu" "$network"; do
         name=$(cat "/proc/$p/comm")
+        same "user $user: $name: no group of processes of ours" "$(ps -o pgid= -p "$p" | tr -d ' ')" "$p"
         same "user $user: $name: no capability, no new rights, a filter" \
             "$(field "$p" CapEff) $(field "$p" CapPrm) $(field "$p" NoNewPrivs) $(field "$p" Seccomp)" \
             "0000000000000000 0000000000000000 1 2"

@@ -70,8 +70,7 @@ static const struct sh_filter_call common[] = {
     ANY(rseq),
     ANY(gettid),
     ANY(getpid),
-    ANY(exit),
-    ANY(exit_group),
+    ANY(exit_group), /* not exit: others would go on without the thread */
     ONLY(tgkill, 0, OWN),
     ONLY(prctl, 0, PR_SET_NAME),
     ANY(pipe2),

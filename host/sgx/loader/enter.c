@@ -5,6 +5,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <linux/futex.h>
+
 #include "host/sgx/loader/loader.h"
 
 #define STACK_SIZE (256u << 10)
@@ -102,14 +104,37 @@ void loader_thread_run(struct loader_thread *t)
 
 static void *thread_main(void *arg)
 {
-    loader_thread_run(arg);
+    struct loader_thread *t = arg;
+    for (;;) {
+        loader_thread_run(t);
+        while (!atomic_exchange(&t->turn, 0))
+            syscall(SYS_futex, &t->turn, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+    }
     return NULL;
+}
+
+static int give_turn(struct loader_thread *t)
+{
+    t->turn = 1;
+    syscall(SYS_futex, &t->turn, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    return 0;
+}
+
+static int make_host_thread(struct loader_thread *t)
+{
+    pthread_attr_t attr;
+    pthread_t id;
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attr, STACK_SIZE);
+    int r = pthread_create(&id, &attr, thread_main, t);
+    pthread_attr_destroy(&attr);
+    t->made = !r;
+    return -r;
 }
 
 int loader_thread_spawn(uint64_t tcs, bool service)
 {
-    pthread_attr_t attr;
-    pthread_t id;
     struct loader_thread *t = loader_thread_find(tcs);
     if (!t)
         t = loader_thread_new(tcs);
@@ -125,12 +150,8 @@ int loader_thread_spawn(uint64_t tcs, bool service)
     t->running = true;
     t->token = t->polling = 0;
     t->slot->signals = t->slot->control = 0;
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attr, STACK_SIZE);
-    int r = pthread_create(&id, &attr, thread_main, t);
-    pthread_attr_destroy(&attr);
+    int r = t->made ? give_turn(t) : make_host_thread(t);
     if (r)
         t->running = false;
-    return -r;
+    return r;
 }

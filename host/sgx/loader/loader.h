@@ -56,7 +56,7 @@ struct loader_options {
     unsigned volume_count;
 };
 
-/* A thread of the host, bound to a TCS for good. */
+/* A thread of the host, bound to a TCS for good: it waits where that is free. */
 struct loader_thread {
     uint64_t tcs;
     struct sh_slot *slot;
@@ -64,6 +64,8 @@ struct loader_thread {
     _Atomic uint32_t polling; /* in ppoll: wake by `event` */
     int event;                /* eventfd, or -1 */
     int tid;                  /* of the thread that is inside; 0: it was never entered */
+    bool made;                /* of loader_thread_spawn, which alone touches this */
+    _Atomic uint32_t turn;    /* it is to enter again; futex */
     _Atomic bool running;     /* inside, or being served */
     _Atomic bool kicked;      /* a signal made it enter where it would have resumed */
     bool service;             /* of the enclave OS: it takes no signals */
@@ -293,8 +295,8 @@ bool loader_pump_window(uint16_t size[4]);
 /* Enters t's TCS by the hooks; returns when the enclave's thread ended. Failure ends the process.
  */
 void loader_thread_run(struct loader_thread *t);
-/* A host thread for that TCS. 0, or -EAGAIN (its last one does not leave, or there are too many),
- * -ENOMEM. */
+/* That TCS's host thread enters, a new one or that of its last use. 0, or -EAGAIN (its last one
+ * does not leave, or there are too many), -ENOMEM. */
 int loader_thread_spawn(uint64_t tcs, bool service);
 /* The loader's own hooks; struct loader_hooks says what each does, and its result. */
 struct sh_slot *loader_make_slot(void);
