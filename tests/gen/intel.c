@@ -85,10 +85,11 @@ static void td_body(const struct gen_intel_options *o, uint8_t *b, int type)
     memcpy(b + SV_TD_TEE_TCB_SVN, o->have_tee_tcb_svn ? o->tee_tcb_svn : svn, 3);
     b[SV_TD_MRSIGNERSEAM] = o->wrong_mrsignerseam;
     b[SV_TD_SEAMATTRIBUTES] = o->seam_attributes;
-    sh_put_le64(b + SV_TD_ATTRIBUTES,
-                (o->debug ? 1 : 0) | (o->no_sept_ve ? 0 : 1ull << 28) |
-                    (o->migratable ? 1ull << 29 : 0) | (o->servtd_ext ? 1ull << 17 : 0) |
-                    (o->icssd ? 1ull << 16 : 0) | (o->unknown_attribute ? 1ull << 24 : 0));
+    sh_put_le64(b + SV_TD_ATTRIBUTES, (o->debug ? 1 : 0) | (o->no_sept_ve ? 0 : 1ull << 28) |
+                                          (o->migratable ? 1ull << 29 : 0) |
+                                          (o->servtd_ext ? 1ull << 17 : 0) |
+                                          (o->icssd ? 1ull << 16 : 0) |
+                                          (o->unknown_attribute ? 1ull << 24 : 0) | o->attributes);
     sh_put_le64(b + SV_TD_XFAM, 0x61ae7 ^ o->xfrm);
     memset(b + SV_TD_MRTD, 0x11, 48);
     memset(b + SV_TD_MRCONFIGID, 0x22, 48);

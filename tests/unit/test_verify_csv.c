@@ -63,6 +63,42 @@ static void test_good(void **state)
     expect(&(struct gen_csv_options){.version = 2}, &plain, SHELTER_R_OK);
 }
 
+// Why the chain was refused: by the root that was judged.
+static void expect_refused(const struct gen_csv *g, const struct ask *a, const char *at)
+{
+    struct shelter_verdict *v = judge(g, a);
+    const char *sentence = "";
+
+    assert_int_equal(shelter_verdict_refusal(v, 0, &sentence), SHELTER_R_CSV_CHAIN);
+    if (!strstr(sentence, at))
+        print_message("# %s: %s\n", at, sentence);
+    assert_non_null(strstr(sentence, at));
+    shelter_verdict_free(v);
+}
+
+// A named root counts where it has Hygon's form, and then its own signature must hold; what is none
+// leaves the pinned one in its place.
+static void test_root(void **state)
+{
+    struct gen_csv g;
+
+    gen_csv(&(struct gen_csv_options){.version = 2}, &g);
+    expect_refused(&g, &(struct ask){.no_root = true}, ": HSK");
+    expect_refused(&g, &(struct ask){.ca = "-----BEGIN CERTIFICATE-----\nAAAA\n"}, ": HSK");
+    for (size_t at = 40; at < SV_HYGON_ROOT_SIZE - 100; at += 9) {
+        g.root.data[at] ^= 1;
+        struct shelter_verdict *v = judge(&g, &plain);
+        bool signature = at >= 576 && at < 720 && (at - 576) % 72 < 32; // else: padding
+        if (at < 576 || signature)
+            assert_false(shelter_verdict_accepted(v));
+        shelter_verdict_free(v);
+        g.root.data[at] ^= 1;
+    }
+    g.root.data[576] ^= 1;
+    expect_refused(&g, &plain, ": the named HRK");
+    gen_csv_free(&g);
+}
+
 static void test_reasons(void **state)
 {
     static char pem[SV_HYGON_ROOT_SIZE + 1]; // as long as Hygon's own
@@ -145,6 +181,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),
+        cmocka_unit_test(test_root),
         cmocka_unit_test(test_reasons),
         cmocka_unit_test(test_bytes),
     };

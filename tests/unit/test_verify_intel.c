@@ -213,6 +213,11 @@ static void test_td(void **state)
         expect("td, extended", &o, &plain, cases[i].want, NULL);
     }
     expect("lax", &all, &lax, SHELTER_R_OK, "UpToDate");
+    for (int bit = 1; bit < 8; bit++) { // of the byte that says debug: nobody knows what they do
+        all.attributes = 1ull << bit;
+        expect("another bit beside debug", &all, &lax, SHELTER_R_TD_ATTRIBUTES, NULL);
+    }
+    all.attributes = 0;
     all.body_type = 4;
     all.servtd_ext = all.init_servtd = all.late_servtd = true;
     expect("lax, extended", &all, &lax, SHELTER_R_OK, "UpToDate");
@@ -624,6 +629,39 @@ static void test_reference(void **state)
     }
 }
 
+// The firmware is every image's: without kernel and command line a reference is none of an image.
+static void test_reference_td(void **state)
+{
+#define TWELVE(digits) digits digits digits digits digits digits digits digits
+#define FIRMWARE "\"mrtd\":\"" TWELVE("111111111111") "\""
+#define REGISTER TWELVE("000000000000")
+#define OTHER TWELVE("000000000001")
+    struct gen_intel_options o = {.version = 4, .tdx = true};
+    static const struct {
+        const char *measurement;
+        enum shelter_reason want;
+    } cases[] = {
+        {FIRMWARE, SHELTER_R_REFERENCE},
+        {FIRMWARE ",\"rtmr0\":\"" REGISTER "\"", SHELTER_R_REFERENCE},
+        {FIRMWARE ",\"rtmr1\":\"" REGISTER "\"", SHELTER_R_REFERENCE},
+        {FIRMWARE ",\"rtmr2\":\"" REGISTER "\"", SHELTER_R_REFERENCE},
+        {FIRMWARE ",\"rtmr1\":null,\"rtmr2\":null", SHELTER_R_REFERENCE},
+        {FIRMWARE ",\"rtmr1\":\"" REGISTER "\",\"rtmr2\":\"" REGISTER "\"", SHELTER_R_OK},
+        {FIRMWARE ",\"rtmr1\":\"" REGISTER "\",\"rtmr2\":\"" OTHER "\"", SHELTER_R_REFERENCE},
+        {FIRMWARE ",\"rtmr1\":\"" OTHER "\",\"rtmr2\":\"" REGISTER "\"", SHELTER_R_REFERENCE},
+        {"\"rtmr1\":\"" REGISTER "\",\"rtmr2\":\"" REGISTER "\"", SHELTER_R_REFERENCE},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[1024];
+        struct ask a = {.reference = text};
+
+        snprintf(text, sizeof(text), "{\"references\":[{\"tee\":\"tdx\",\"measurement\":{%s}}]}",
+                 cases[i].measurement);
+        expect(text, &o, &a, cases[i].want, NULL);
+    }
+}
+
 static void test_event_log(void **state)
 {
     struct gen_intel_options o = {.version = 4, .tdx = true};
@@ -989,6 +1027,7 @@ int main(void)
         cmocka_unit_test(test_missing_chain),
         cmocka_unit_test(test_policy),
         cmocka_unit_test(test_reference),
+        cmocka_unit_test(test_reference_td),
         cmocka_unit_test(test_event_log),
         cmocka_unit_test(test_runtime_events),
         cmocka_unit_test(test_dstack_log),
