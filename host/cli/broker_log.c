@@ -27,16 +27,30 @@ static void format_time(int64_t ms, char out[40])
     snprintf(out, 40, "%s.%03dZ", text, (int)(ms % 1000));
 }
 
+/* U+200E, 200F, 202A to 202E, 2066 to 2069: they change the direction of what follows. */
+static bool turns_text(const unsigned char *p)
+{
+    if (p[0] != 0xe2 || (p[1] | 1) != 0x81 || (p[2] & 0xc0) != 0x80)
+        return false;
+    unsigned c = (p[1] & 1u) << 6 | (p[2] & 0x3f);
+    return c == 0x0e || c == 0x0f || (c >= 0x2a && c <= 0x2e) || (c >= 0x66 && c <= 0x69);
+}
+
 /* What others wrote does not move the cursor, and cannot pass for a line of ours. */
 static void print_text(const char *text)
 {
-    for (const unsigned char *p = (const unsigned char *)text; *p; p++)
-        if (*p < 0x20 || *p == 0x7f || *p == '\\')
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+        if (*p < 0x20 || *p == 0x7f || *p == '\\') {
             printf("\\x%02x", *p);
-        else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) /* control characters of Latin 1 */
+        } else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) { /* control characters of Latin 1 */
             printf("\\u%04x", *++p);
-        else
+        } else if (turns_text(p)) {
+            printf("\\u20%02x", (p[1] & 1u) << 6 | (p[2] & 0x3f));
+            p += 2;
+        } else {
             putchar(*p);
+        }
+    }
 }
 
 static void print_member(const char *before, const char *text, int size_max)
