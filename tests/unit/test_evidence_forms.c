@@ -53,6 +53,17 @@ static char *base64(const void *data, size_t size)
     return out;
 }
 
+static char *number_array(const uint8_t *data, size_t size)
+{
+    char *out = malloc(4 * size + 2);
+    size_t used = 0;
+
+    for (size_t i = 0; i < size; i++)
+        used += (size_t)sprintf(out + used, "%c%u", i ? ',' : '[', data[i]);
+    strcpy(out + used, "]");
+    return out;
+}
+
 static void test_text(void **state)
 {
     struct gen_intel_options o = {.version = 4, .tdx = true};
@@ -146,6 +157,12 @@ static void test_services(void **state)
     JSON_IS(REPORT_DATA, "{\"quote\":\"%s\",\"runtime_data\":\"%s\"}", quote, data);
     JSON_IS(EVIDENCE_JSON, "{\"quote\":\"%s\",\"runtime_data\":\"*\"}", quote);
     JSON_IS(EVIDENCE_JSON, "{\"tdx\":{\"sgx\":{\"tdx\":{\"quote\":\"%s\"}}}}", quote);
+    // Azure's agents, of a TD: the paravisor's report stands beside the quote, which is judged.
+    JSON_IS(OK, "{\"hcl_report\":\"AAAA\",\"td_quote\":\"%s\"}", quote);
+    JSON_IS(EVIDENCE_JSON, "{\"hcl_report\":\"*\"}%s", "");
+    free(quote);
+    quote = number_array(g.quote.data, g.quote.size);
+    JSON_IS(OK, "{\"hcl_report\":[1,2,3],\"td_quote\":%s}", quote);
     free(quote);
     gen_intel_free(&g);
 

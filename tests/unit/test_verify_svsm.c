@@ -304,7 +304,9 @@ static void test_manifest(void **state)
 }
 
 // TPMS_ATTEST over 24 registers of zeros, signed.
-static char *quote_by(EVP_PKEY *key, const char *extra, int change)
+// change: of its last byte, after it was signed; first: the last digit of register 0, as it is said
+// beside.
+static char *quote_by(EVP_PKEY *key, const char *extra, int change, int first)
 {
     static const uint8_t zeros[24 * 32];
     struct bytes m = {.size = 0};
@@ -332,7 +334,7 @@ static char *quote_by(EVP_PKEY *key, const char *extra, int change)
     sh_hex(hex, m.data, m.size);
     sh_hex(sig_hex, sig, sig_size);
     for (int i = 0; i < 24; i++)
-        sprintf(pcrs + strlen(pcrs), "%s\"%064d\"", i ? "," : "", 0);
+        sprintf(pcrs + strlen(pcrs), "%s\"%064d\"", i ? "," : "", i ? 0 : first);
     assert_true(asprintf(&text, "{\"message\":\"%s\",\"signature\":\"%s\",\"pcrs\":[%s]}", hex,
                          sig_hex, pcrs) > 0);
     return text;
@@ -342,8 +344,10 @@ static void test_quote(void **state)
 {
     EVP_PKEY *key = gen_key("P-256"), *other = gen_key("P-256"), *rsa = gen_key("RSA");
     struct bytes signs = signing_key(key), decrypts = decrypting_key(), none = {.size = 0}, whole;
-    char *good = quote_by(key, "what it binds", 0), *bad = quote_by(key, "what it binds", 1);
-    char *foreign = quote_by(other, "what it binds", 0);
+    char *good = quote_by(key, "what it binds", 0, 0);
+    char *bad = quote_by(key, "what it binds", 1, 0);
+    char *foreign = quote_by(other, "what it binds", 0, 0);
+    char *registers = quote_by(key, "what it binds", 0, 1);
     uint8_t data[64] = "what it binds";
 
     expect("quote", &signs, &(struct ask){.quote = good, .report_data = data}, SHELTER_R_OK);
@@ -352,6 +356,7 @@ static void test_quote(void **state)
            SHELTER_R_REPORT_DATA);
     expect("changed", &signs, &(struct ask){.quote = bad}, SHELTER_R_QUOTE_SIGNATURE);
     expect("of another key", &signs, &(struct ask){.quote = foreign}, SHELTER_R_QUOTE_SIGNATURE);
+    expect("other registers", &signs, &(struct ask){.quote = registers}, SHELTER_R_QUOTE_SIGNATURE);
     expect("torn", &signs, &(struct ask){.quote = "{}"}, SHELTER_R_EVIDENCE_JSON);
     expect("a key to decrypt", &decrypts, &(struct ask){.quote = good}, SHELTER_R_NO_SIGNER);
     whole = table(&none, 0);
@@ -359,7 +364,7 @@ static void test_quote(void **state)
     signs.data[5] &= (uint8_t)~0x04u; // attribute "sign"
     expect("that may not sign", &signs, &(struct ask){.quote = good}, SHELTER_R_NO_SIGNER);
     free(good);
-    good = quote_by(rsa, "what it binds", 0);
+    good = quote_by(rsa, "what it binds", 0, 0);
     signs = rsa_signing_key(rsa);
     expect("RSA", &signs, &(struct ask){.quote = good}, SHELTER_R_OK);
     expect("RSA, of another key", &signs, &(struct ask){.quote = foreign},
@@ -367,6 +372,7 @@ static void test_quote(void **state)
     free(good);
     free(bad);
     free(foreign);
+    free(registers);
     EVP_PKEY_free(rsa);
     EVP_PKEY_free(key);
     EVP_PKEY_free(other);
