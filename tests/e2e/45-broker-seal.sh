@@ -18,7 +18,6 @@ status "add" 0 "$SHELTER" broker add-resource a/b/c --image any <"$T/secret"
 status "add: it is there already" 125 "$SHELTER" broker add-resource a/b/c --image any <"$T/secret"
 status "replace" 0 "$SHELTER" broker add-resource a/b/c --image any --replace <"$T/secret"
 same "no file of the broker has it" "$(grep -rlF "$secret" "$T/broker")" ""
-# The row of another path, behind the broker's back: MACs catch a disk's faults, the seal whoever made them anew.
 status "list needs no passphrase" 0 env -u SHELTER_BROKER_PASSPHRASE_FILE "$SHELTER" broker list
 check "list has it" grep -q a/b/c "$T/out"
 # Another passphrase: what was there is under it, and only under it.
@@ -27,6 +26,27 @@ status "passphrase" 0 "$SHELTER" broker passphrase "$T/new"
 status "the one of before is none any more" 125 "$SHELTER" broker add-resource a/b/d --image any <"$T/secret"
 export SHELTER_BROKER_PASSPHRASE_FILE=$T/new
 status "the new one is" 0 "$SHELTER" broker add-resource a/b/d --image any <"$T/secret"
+# The row of another path, behind the broker's back: MACs catch a disk's faults, the seal whoever made them anew.
+moved() { # FOLDER PATH: the value of a/b/c becomes that of PATH, with a MAC by the broker's own key
+    cp -r "$T/broker" "$1"
+    python3 - "$1/broker.db" "$2" <<'END'
+import hashlib, hmac, sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+key = db.execute("SELECT value FROM meta WHERE name = 'key'").fetchone()[0]
+key = hmac.digest(key, b"shelter-broker-rows-v1", "sha256")
+value, = db.execute("SELECT value FROM resource WHERE path = ?", (sys.argv[2],)).fetchone()
+changed, = db.execute("SELECT changed FROM resource WHERE path = 'a/b/c'").fetchone()
+parts = b"resource", b"a/b/c", str(changed).encode(), value
+mac = hmac.digest(key, b"".join(len(p).to_bytes(8, "little") + p for p in parts), "sha256")
+db.execute("UPDATE resource SET value = ?, mac = ? WHERE path = 'a/b/c'", (value, mac))
+db.commit()
+END
+}
+check "a row made anew as it was" moved "$T/same" a/b/c
+status "... is one" 0 env SHELTER_BROKER="$T/same" "$SHELTER" broker passphrase "$T/pass"
+check "another row's value" moved "$T/moved" a/b/d
+status "... has a MAC that holds" 0 env SHELTER_BROKER="$T/moved" "$SHELTER" broker list
+status "... and is not opened under this path" 125 env SHELTER_BROKER="$T/moved" "$SHELTER" broker passphrase "$T/pass"
 status "passphrase: an empty one" 125 "$SHELTER" broker passphrase /dev/null
 : >"$T/empty"
 status "init: an empty passphrase" 125 env SHELTER_BROKER="$T/second" "$SHELTER" broker init --passphrase-file "$T/empty"
