@@ -74,6 +74,23 @@ static void test_requests(void **state)
     agent_free(a);
 }
 
+// A token shows what had happened when it was given: an event that its broker would have seen ends
+// it.
+static void test_token(void **state)
+{
+    for (int takes_log = 0; takes_log < 2; takes_log++) {
+        struct agent *a = new_agent(-1);
+
+        a->takes_log = takes_log;
+        agent_text_str(&a->token, "token");
+        assert_int_equal(post(a, "{}", "error"), 400);
+        assert_int_equal(a->token.size, 5);
+        assert_int_equal(post(a, GOOD, "true"), 200);
+        assert_int_equal(a->token.size, takes_log ? 0 : 5);
+        agent_free(a);
+    }
+}
+
 // Bounded; what does not fit is refused, what was there stays.
 static void test_full(void **state)
 {
@@ -322,9 +339,10 @@ static void test_policy(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requests), cmocka_unit_test(test_full),
-        cmocka_unit_test(test_format),   cmocka_unit_test(test_register),
-        cmocka_unit_test(test_binding),  cmocka_unit_test(test_policy),
+        cmocka_unit_test(test_requests), cmocka_unit_test(test_token),
+        cmocka_unit_test(test_full),     cmocka_unit_test(test_format),
+        cmocka_unit_test(test_register), cmocka_unit_test(test_binding),
+        cmocka_unit_test(test_policy),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
