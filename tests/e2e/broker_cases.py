@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sqlite3
+import ssl
 import subprocess
 import sys
 import time
@@ -143,6 +144,11 @@ def own_certificate():
 
     def asked(server, ca):
         return subprocess.run(["curl", "-s", "--cacert", f"{T}/{ca}.crt", "-m", "30", server.url + "/healthz"], stdout=subprocess.PIPE, timeout=60).returncode
+    shown = []
+    for _ in range(2):
+        with Server(*ROOTS) as server:
+            shown.append(ssl.get_server_certificate(("127.0.0.1", int(server.url.rsplit(":", 1)[1]))))
+    same("one's own: the same at each start", shown[0] == shown[1] and "BEGIN CERTIFICATE" in shown[0], True)
     with Server(*ROOTS, *mine) as server:
         same("--tls-cert: served, as any client checks it", (asked(server, "mine"), asked(server, "other")), (0, 60))
         made("mine")
@@ -483,6 +489,17 @@ def policies():
         same("--insecure-any-launch: also a guest that shows no init-data", c.handshake(init=None)[0], 200)
         refused("--insecure-any-launch: never debug", c.handshake(init=launch(debug="1")), 401, "launch-config")
         shelter("policy", "app/key/one", "-", data=b'{"images": "any"}')
+        # A guest that is not ours, with init-data of its own kind: it is bound, and nothing in it is judged.
+        theirs = 'algorithm = "sha384"\nversion = "0.1.0"\n\n[data]\n"aa.toml" = \'\'\'\n[token_configs]\n\'\'\'\n'
+        json.dump({"references": [{"tee": "tdx", "measurement": MRTD}]}, open(f"{T}/foreign.json", "w"))
+        shelter("remove-reference", "good")
+        shelter("add-reference", f"{T}/foreign.json", "--name", "foreign", "--insecure-any-launch")
+        same("CoCo's init-data: attested", c.handshake(init=theirs)[0], 200)
+        refused("CoCo's init-data: bound", c.handshake(init=theirs, sent_init=theirs.replace("token", "other")), 401, "init-data")
+        same("CoCo's init-data: ours is still judged", c.handshake(init=launch(debug="1"))[0], 401)
+        same("CoCo's init-data: only where the reference says that it may be any",
+             shelter("add-reference", f"{T}/foreign.json", "--name", "foreign", "--replace").returncode, 125)
+        shelter("remove-reference", "foreign")
         reference("good", "tdx", MRTD)
         c.handshake(init=PLAIN)
         reference("good", "tdx", MRTD, "--allow", "env=A=1")
