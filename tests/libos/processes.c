@@ -331,6 +331,58 @@ static void spawns(void)
     fact("vfork: %s, seen %d", wait_for(c), seen);
 }
 
+/* Registers that a child of vfork changed are its parent's own all the same. */
+static unsigned long vector_after_vfork(unsigned long value)
+{
+    unsigned long out;
+    __asm__ volatile("movq %1, %%xmm15\n\t"
+                     "mov $58, %%eax\n\t" /* vfork */
+                     "syscall\n\t"
+                     "test %%eax, %%eax\n\t"
+                     "jnz 1f\n\t"
+                     "pxor %%xmm15, %%xmm15\n\t"
+                     "mov $60, %%eax\n\t" /* exit(0) */
+                     "xor %%edi, %%edi\n\t"
+                     "syscall\n"
+                     "1: movq %%xmm15, %0"
+                     : "=r"(out)
+                     : "r"(value)
+                     : "rax", "rcx", "rdi", "r11", "xmm15", "memory");
+    return out;
+}
+
+static void vforks(void)
+{
+    char *const args[] = {(char *)own, "executed", "from a vfork", NULL};
+    volatile int depth = 0;
+    pid_t c = vfork();
+    if (!c) {
+        depth++;
+        pid_t inner = vfork();
+        if (!inner) {
+            depth++;
+            execve(own, args, environ);
+            _exit(9);
+        }
+        int status;
+        waitpid(inner, &status, 0);
+        depth += 10 * WIFEXITED(status);
+        execve(own, args, environ);
+        _exit(9);
+    }
+    fact("vfork in a vfork: %s, depth %d", wait_for(c), depth);
+    fact("its registers: %lx", vector_after_vfork(0x1234));
+    c = vfork();
+    if (!c)
+        kill(getpid(), SIGKILL);
+    fact("killed: %s", wait_for(c));
+    c = vfork();
+    if (!c)
+        depth = pthread_self() != 0 ? nanosleep(&(struct timespec){0, 20000000}, NULL) : 1,
+        _exit(depth);
+    fact("it slept: %s, %d", wait_for(c), depth);
+}
+
 /* A mapping that grows where the other process of a fork has something by now. */
 static void grows_beside(void)
 {
@@ -1005,6 +1057,7 @@ int main(int argc, char **argv)
         roots();
     }
     spawns();
+    vforks();
     groups_and_sessions();
     orphans();
     pipes();

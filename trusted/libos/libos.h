@@ -126,11 +126,14 @@ struct thread {
     void *port;          /* the port's own */
     struct stats *stats; /* where it counts; NULL: in `stats` itself */
     struct process *process;
-    uint8_t in_user;  /* it runs program code, as far as was seen; IN_USER_WANTED: it is awaited */
-    bool vforking;    /* until its child has its own memory */
-    void *xsave;      /* first extended state of a fork's child; NULL: a clean one */
-    uint64_t set_tid; /* where the child writes its number at its start, or 0 */
-    struct list node; /* of current()->threads */
+    uint8_t in_user; /* it runs program code, as far as was seen; IN_USER_WANTED: it is awaited */
+    bool vforking;   /* until its child has its own memory */
+    /* A child of vfork runs in its parent's place until it has its own memory or ends. */
+    struct thread *lender, *borrower;
+    uint64_t kept_stack; /* the port's, of a lender */
+    void *xsave;         /* first extended state of a fork's child; NULL: a clean one */
+    uint64_t set_tid;    /* where the child writes its number at its start, or 0 */
+    struct list node;    /* of current()->threads */
     int32_t tid;
     uint32_t gone;               /* the port set it: stack and this struct may be freed */
     bool dead, started, resting; /* resting: a call waits for something */

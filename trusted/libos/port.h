@@ -47,6 +47,7 @@ struct port_info {
     const struct sh_cpuid *cpuid;  /* answers of cpuid; claims */
     uint32_t cpuid_count;
     bool sha_instructions; /* the processor has SHA-NI; a claim whose lie only ends the run */
+    bool lends;            /* port_thread_lend: a thread may lend its place to another */
     bool simulated;        /* no hardware protects this */
     bool debug; /* the host may read this memory: traces and counts tell it nothing new */
 };
@@ -101,6 +102,14 @@ struct thread; /* the LibOS's; its first words are known to entry code, see libo
  * (port_thread_exit). 0, -ENOMEM, -EAGAIN: then it never runs. [outside]: may never run after a 0
  * either. */
 int port_thread_start(struct thread *t);
+
+/* With port_info.lends: the calling thread, `t`, gives its place (processor, stack for exceptions,
+ * wake-ups) to `next`, which was not started, and which begins at los_thread_main. Returns when
+ * next gives it back; the extended state and FS are then next's. Without the big lock. */
+void port_thread_lend(struct thread *t, struct thread *next);
+/* `to`, which lent it, goes on in place of the caller, who either ends, and then the port sets
+ * *gone to 1 as in port_thread_exit, or may be started again (gone NULL). */
+_Noreturn void port_thread_return(struct thread *to, uint32_t *gone);
 
 /* Ends the calling thread. The port sets *gone to 1 when it no longer uses the thread's stack. */
 _Noreturn void port_thread_exit(uint32_t *gone);

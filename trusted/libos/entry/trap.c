@@ -80,6 +80,7 @@ static void settle_return(struct thread *t)
 
 void los_return(struct thread *t)
 {
+    thread_leave_lender(t);
     if (!leaves_as_it_came(t))
         settle_return(t);
     if (t->rip_virtual) {

@@ -35,7 +35,7 @@ static uint64_t ask_clock(uint64_t which, uint64_t tcs)
 uint64_t port_thread_clock(struct thread *t)
 {
     const struct port_thread *p = t->port;
-    return p ? ask_clock(CLOCK_OF_THREAD, p->tcs) : 0;
+    return p && !t->lender ? ask_clock(CLOCK_OF_THREAD, p->tcs) : 0;
 }
 
 uint64_t port_clock(enum port_clock which)

@@ -150,6 +150,45 @@ sgx_call_out:
         jmp     .Lexit
         .size   sgx_call_out, . - sgx_call_out
 
+// void sgx_lend(uint64_t *kept, struct thread *next, uint64_t stack_top): the stack of the caller is kept; returns
+// by sgx_return.
+        .globl  sgx_lend
+        .type   sgx_lend, @function
+sgx_lend:
+        push    %rbp
+        push    %rbx
+        push    %r12
+        push    %r13
+        push    %r14
+        push    %r15
+        mov     %rsp, (%rdi)
+        mov     %rdx, %rsp
+        wrgsbase %rsi
+        mov     %rsi, %rdi
+        xor     %ebp, %ebp
+        call    los_thread_main
+        ud2
+        .size   sgx_lend, . - sgx_lend
+
+// _Noreturn void sgx_return(uint64_t kept, struct thread *to, uint32_t *gone): after *gone is set, if it is given, the
+// caller has no stack.
+        .globl  sgx_return
+        .type   sgx_return, @function
+sgx_return:
+        mov     %rdi, %rsp
+        wrgsbase %rsi
+        test    %rdx, %rdx
+        jz      1f
+        movl    $1, (%rdx)
+1:      pop     %r15
+        pop     %r14
+        pop     %r13
+        pop     %r12
+        pop     %rbx
+        pop     %rbp
+        ret
+        .size   sgx_return, . - sgx_return
+
 // _Noreturn void sgx_thread_end(struct port_thread *p, uint32_t *gone, uint32_t out): after *gone is set the
 // thread has no stack and no struct thread. `out`: enum sh_out.
         .globl  sgx_thread_end

@@ -177,6 +177,7 @@ static void fill_info(const struct sh_start *s, const struct sgx_report *own)
     i->xsave_size = processor_xsave_size(i->xfrm);
     i->cpu_count = (uint32_t)MIN(s->cpu_count, 512ul);
     i->root_size = s->root_size;
+    i->lends = true;
     i->sha_instructions = s->flags & SH_START_SHA;
     i->simulated = s->flags & SH_START_SIMULATED;
     i->debug = own->attributes.flags & SGX_ATTR_DEBUG;

@@ -57,6 +57,10 @@ uint64_t sgx_enclu(uint64_t leaf, uint64_t rbx, uint64_t rcx, uint64_t rdx);
 extern const char sgx_enclu_site[];
 extern const char sgx_image_start[], sgx_image_end[], sgx_vdso[], sgx_vdso_end[];
 
+/* `next` begins at los_thread_main on its own stack; *kept: where this one goes on. */
+void sgx_lend(uint64_t *kept, struct thread *next, uint64_t stack_top);
+_Noreturn void sgx_return(uint64_t kept, struct thread *to, uint32_t *gone);
+
 /* Called by entry.S. */
 _Noreturn void sgx_thread_start(struct port_thread *p, uint64_t slot) __attribute__((used));
 uint32_t sgx_exception(struct port_thread *p) __attribute__((used));

@@ -108,6 +108,22 @@ void sgx_thread_start(struct port_thread *p, uint64_t slot)
     los_thread_main(p->thread);
 }
 
+void port_thread_lend(struct thread *t, struct thread *next)
+{
+    struct port_thread *p = t->port;
+    next->port = p;
+    next->notify = t->notify;
+    p->thread = next;
+    sgx_lend(&t->kept_stack, next, next->stack_top);
+}
+
+void port_thread_return(struct thread *to, uint32_t *gone)
+{
+    struct port_thread *p = to->port;
+    p->thread = to;
+    sgx_return(to->kept_stack, to, gone);
+}
+
 void port_thread_exit(uint32_t *gone)
 {
     sgx_thread_end(sgx_self(), gone, SH_OUT_END);

@@ -170,6 +170,17 @@ void port_thread_exit(uint32_t *gone)
 /* What would be a call out of the enclave. */
 #define call_out(...) (stats_count(calls_out), host_call(__VA_ARGS__))
 
+/* Never called: port_info.lends is false. */
+void port_thread_lend(struct thread *t, struct thread *next)
+{
+    stop("this port lends nothing");
+}
+
+void port_thread_return(struct thread *to, uint32_t *gone)
+{
+    stop("this port lends nothing");
+}
+
 void port_thread_yield(void)
 {
     call_out(__NR_sched_yield);

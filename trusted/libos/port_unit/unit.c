@@ -199,6 +199,17 @@ void port_thread_kick(struct thread *t)
 {
 }
 
+/* Never called: port_info.lends is false. */
+void port_thread_lend(struct thread *t, struct thread *next)
+{
+    stop("this port lends nothing");
+}
+
+void port_thread_return(struct thread *to, uint32_t *gone)
+{
+    stop("this port lends nothing");
+}
+
 void port_thread_yield(void)
 {
     usleep(0);

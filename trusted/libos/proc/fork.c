@@ -48,7 +48,8 @@ static int check_clone(const struct clone_request *q)
     return 0;
 }
 
-/* The child's first extended state is the caller's: calls leave it in the registers. */
+/* The child's first extended state is the caller's: calls leave it in the registers. So is that of
+ * a caller who lends its place. */
 static int copy_xsave(struct thread *n)
 {
     n->xsave = pages_alloc(XSTATE_PAGES);
@@ -228,7 +229,10 @@ static long make_process(const struct clone_request *q)
         t->vforking = true;
     }
     int pidfd = q->flags & CLONE_PIDFD ? pidfd_new(p, 0) : 0;
-    if (pidfd < 0 || port_thread_start(n)) {
+    const uint64_t borrows = CLONE_VM | CLONE_VFORK;
+    bool lends = port_info.lends && pidfd >= 0 && (q->flags & borrows) == borrows &&
+                 !(q->flags & CLONE_PTRACE) && !t->tracee && !copy_xsave(t);
+    if (pidfd < 0 || (!lends && port_thread_start(n))) {
         t->vforking = false;
         list_remove(&n->node);
         thread_free(n);
@@ -237,6 +241,8 @@ static long make_process(const struct clone_request *q)
         return pidfd < 0 ? pidfd : -EAGAIN;
     }
     ptrace_cloned(n, q->flags, q->exit_signal);
+    if (lends)
+        thread_lend(n);
     if (q->flags & CLONE_VFORK)
         wait_for_vfork(pid);
     else

@@ -33,6 +33,10 @@ struct thread *thread_service(void (*service)(struct thread *t));
 void thread_free(struct thread *t); /* one that never ran */
 _Noreturn void
 thread_bury(struct thread *t); /* the last step of the calling thread; gives up the lock */
+/* Where the port lends: n, which vfork made, runs in the caller's place until it has its own memory
+ * or ends, the caller's extended state being in its xsave. Then it runs in one of its own. */
+void thread_lend(struct thread *n);
+void thread_leave_lender(struct thread *t); /* if it is time; does not return then */
 
 /* proc/exit.c. wait_status: as wait4 gives it. */
 _Noreturn void thread_exit(struct thread *t, int wait_status); /* the process ends with its last */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Threads: their stacks, their first and last steps.
 #include <asm/prctl.h>
+#include <asm/signal.h>
 
 #include "trusted/libos/base/processor.h"
 #include "trusted/libos/calls.h"
@@ -10,6 +11,7 @@
 #include "trusted/libos/entry/session.h"
 #include "trusted/libos/signal/signal.h"
 #include "trusted/libos/time/time.h"
+#include "trusted/libos/time/tsc.h"
 
 static struct list zombies = {&zombies, &zombies}; /* until the port lets go of their stacks */
 
@@ -130,10 +132,55 @@ void los_thread_main(struct thread *t)
 }
 #endif
 
+void thread_leave_lender(struct thread *t)
+{
+    struct thread *lender = t->lender;
+    if (!lender || t->process->vfork_waiter == lender || t->process->exiting)
+        return;
+    t->lender = NULL;
+    t->started = false;
+    t->set_tid = 0;
+    los_unlock();
+    port_thread_return(lender, NULL);
+}
+
+/* Until n leaves; the caller starts it then where it goes on, if there is a place for it. */
+static bool lend_once(struct thread *t, struct thread *n)
+{
+    uint64_t before = tsc_now();
+    t->borrower = n;
+    n->lender = t;
+    residence_idle();
+    los_unlock();
+    port_thread_lend(t, n);
+    los_lock();
+    t->asleep += tsc_now() - before;
+    return !t->borrower || !port_thread_start(n);
+}
+
+void thread_lend(struct thread *n)
+{
+    struct thread *t = self();
+    while (!lend_once(t, n)) { /* the program is in place, but cannot run */
+        n->process->exiting = true;
+        n->process->wait_status = SIGKILL;
+    }
+    t->borrower = NULL;
+    thread_set_fs(t, t->fs_base);
+    xstate_load(t->xsave, port_info.xfrm);
+    pages_free(t->xsave, XSTATE_PAGES);
+    t->xsave = NULL;
+}
+
 void thread_bury(struct thread *t)
 {
+    struct thread *lender = t->lender;
     list_append(&zombies, &t->node);
+    if (lender)
+        lender->borrower = NULL;
     los_unlock();
+    if (lender)
+        port_thread_return(lender, &t->gone);
     port_thread_exit(&t->gone);
 }
 
