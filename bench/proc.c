@@ -20,6 +20,7 @@ static double now_us(void)
     return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
 }
 
+/* The first one alone, too: it takes the memory that the others find. */
 static void fork_touched(const char *name, size_t size, int rounds)
 {
     char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -30,8 +31,12 @@ static void fork_touched(const char *name, size_t size, int rounds)
         if (!child)
             _exit(0);
         waitpid(child, NULL, 0);
+        if (i)
+            continue;
+        printf("%s, the first\t%.1f\n", name, now_us() - start);
+        start = now_us();
     }
-    printf("%s\t%.1f\n", name, (now_us() - start) / rounds);
+    printf("%s\t%.1f\n", name, (now_us() - start) / (rounds - 1));
     munmap(p, size);
 }
 
@@ -83,7 +88,7 @@ int main(int argc, char **argv)
         return 0;
     fork_touched("fork + exit + wait, 1 MiB touched", 1ul << 20, 100);
     fork_touched("fork + exit + wait, 10 MiB", 10ul << 20, 30);
-    fork_touched("fork + exit + wait, 100 MiB", 100ul << 20, 5);
+    fork_touched("fork + exit + wait, 100 MiB", 100ul << 20, 11);
     spawn_self(argv[0], 50);
     ping_pong("pipe to a fork and back, 4 KiB differ", 4096, 500);
     ping_pong("pipe to a fork and back, 1 MiB differs", 1ul << 20, 200);
