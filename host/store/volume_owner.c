@@ -24,7 +24,7 @@ static void report_fault(struct checking *c, const char *text)
 static void in_map(struct checking *c, const struct node *n)
 {
     struct node *map;
-    uint64_t place = tree_place(c->v, n);
+    uint64_t place = node_slot(c->v, n)->place;
     c->used++;
     if (place >= c->v->super.blocks || map_reserved(c->v, place))
         report_fault(c, "a block lies where none may be");
@@ -160,7 +160,7 @@ long volume_check(struct volume *v, void (*say)(void *arg, const char *text), vo
         return r;
     forget_nodes(v);
     for (uint64_t at = 0; at * INODES < v->super.inodes; before = at++)
-        visit_block(&c, INO_TABLE, v->super.inode_levels, at, before);
+        visit_block(&c, INO_TABLE, v->super.table.levels, at, before);
     for (uint64_t ino = INO_ROOT; ino < v->super.inodes; ino++)
         check_inode(&c, ino);
     if (c.files != v->super.files + 2 + !!v->super.delta_ino)

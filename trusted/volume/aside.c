@@ -65,8 +65,8 @@ void aside_drop(struct volume *v, struct node *n)
         if (d->record.ino != n->ino || d->record.index / FAN != n->index || !d->record.ptr.place)
             continue;
         struct node *content = node_find(v, n->ino, 0, d->record.index);
-        if (content && content->dirty)
-            content->parent = n;
+        if (content)
+            content->aside = false;
         d->record.ptr = (struct ptr){0};
         d->fresh = true;
         v->delta_live--;

@@ -53,7 +53,6 @@ int delta_save(struct volume *v, bool last)
     }
     if (!r)
         r = append_records(v, count);
-    s->features = (s->features & ~FEATURE_DELTAS) | (s->delta_records ? FEATURE_DELTAS : 0);
     return r ? r : tree_write(v, 0, CLASS_MAP);
 }
 

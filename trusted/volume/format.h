@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The volume on its disk, format 1. Little-endian; blocks of 4 KiB, numbered from 0; at most 2^32.
+// The volume on its disk, format 2. Little-endian; blocks of 4 KiB, numbered from 0; at most 2^32.
 //
 //   block 0        1        2 ... 7          8        9        10 ...
 //   +--------+--------+----------------+--------+--------+------------+---------------------+
@@ -84,19 +84,17 @@ struct disk_inode {
     uint64_t blocks;                    /* in use by it, of 4 KiB */
     int64_t atime, mtime, ctime, btime; /* ns since 1970 */
     uint64_t next;         /* not in use: the next such inode; a directory: its parent */
-    uint32_t buckets;      /* a directory's blocks, see dir.c */
-    uint8_t levels, depth; /* of the tree; of a directory's table */
-    uint8_t zero[2];
+    uint8_t levels, depth; /* of the tree; of a directory's trie, see dir.c */
+    uint8_t zero[6];
     struct ptr data;
     struct ptr xattr;
     uint8_t unused[104];
 };
 _Static_assert(sizeof(struct disk_inode) * INODES == BLOCK_SIZE, "a block of inodes");
 
-#define FEATURE_DELTAS 1u /* delta_records is not 0 */
 struct super {
-    uint32_t version;  /* 1 */
-    uint32_t features; /* FEATURE_...: any other bit is refused */
+    uint32_t version;  /* 2 */
+    uint32_t features; /* none is known: any bit is refused */
     uint8_t id[16];
     uint64_t sequence; /* one more with each commit */
     uint64_t session;  /* of whoever wrote this */
@@ -110,8 +108,7 @@ struct super {
     uint64_t hash_key[2];
     int64_t created, written; /* ns since 1970 */
     char name[64];
-    uint32_t inode_levels, zero;
-    struct ptr inode_table;
+    struct disk_inode table; /* of the inode table, as that of a file */
     struct ptr map[SUPERS];
     uint64_t writer, anchored_sequence; /* struct volume_state (volume.h); 0 without an anchor */
     uint32_t anchored_log;

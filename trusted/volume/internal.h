@@ -27,20 +27,21 @@
 #define INO_MAP UINT64_MAX
 #define INO_BEFORE (UINT64_MAX - 1) /* bitmaps as the last commit had them; never on the disk */
 #define LEVEL_XATTR 15u
+#define MAP_TOP 2u /* level of the map that the super points to */
 
 struct list_node {
     struct list_node *prev, *next;
 };
 
-/* A block of a tree in memory. `parent` is set, and in memory too, while this is dirty. */
+/* A block of a tree in memory. What points to it is in memory too while this is dirty. */
 struct node {
     struct list_node list; /* by age, or dirty ones of a class */
     struct node *chain;    /* of the hash */
-    struct node *parent;
     uint64_t ino, index;
     uint8_t level;
-    bool dirty, sticky; /* sticky: a bitmap as it was, stays until the commit */
-    uint64_t used;      /* the step that touched it last */
+    bool dirty, aside; /* aside: its pointer is (aside.c), and not dirty above it */
+    bool sticky;       /* a bitmap as it was, stays until the commit */
+    uint64_t used;     /* the step that touched it last */
     uint8_t *data;
 };
 
@@ -136,9 +137,21 @@ struct node *node_find(struct volume *v, uint64_t ino, unsigned level, uint64_t 
 /* Of zeros, not dirty; NULL: none can be taken. It must not be there. */
 struct node *node_add(struct volume *v, uint64_t ino, unsigned level, uint64_t index);
 void node_drop(struct volume *v, struct node *n);
-void node_set_dirty(struct volume *v, struct node *n, struct node *parent);
+void node_set_dirty(struct volume *v, struct node *n);
 void node_set_clean(struct volume *v, struct node *n);
 void node_touch(struct volume *v, struct node *n);
+/* Of a node that is in memory, as all above it then is: its inode (INO_TABLE: the super has it),
+ * what points to it (NULL: the super), where there. */
+struct disk_inode *node_inode(struct volume *v, uint64_t ino);
+struct node *node_above(struct volume *v, const struct node *n);
+struct ptr *node_slot(struct volume *v, const struct node *n);
+enum {
+    TREE_MAKE = 1,  /* a hole becomes a node of zeros; call tree_dirty before the step ends */
+    TREE_WHOLE = 2, /* the caller fills all of it: what is on the disk is not read */
+};
+/* In memory, read, or new, where all above it is in memory. -ENOENT: a hole. */
+int node_load(struct volume *v, uint64_t ino, unsigned level, uint64_t index, int flags,
+              struct node **out);
 
 static inline unsigned count_bits(uint64_t x)
 {
@@ -161,7 +174,6 @@ void map_start_where(struct volume *v, unsigned eighths);
 uint64_t map_fixed(const struct super *s);
 uint64_t map_available(const struct volume *v);
 bool map_reserved(const struct volume *v, uint64_t place);
-struct ptr *map_slot(struct volume *v, const struct node *n, struct node *parent);
 
 /* aside.c: pointers to content kept aside. */
 size_t aside_init(struct volume *v, uint8_t *memory, size_t size); /* bytes that it took */
@@ -180,18 +192,14 @@ void aside_saved(struct volume *v);
 uint64_t aside_owed(const struct volume *v);
 
 /* tree.c */
-enum {
-    TREE_MAKE = 1,  /* a hole becomes a node of zeros; call tree_dirty before the step ends */
-    TREE_WHOLE = 2, /* the caller fills all of it: what is on the disk is not read */
-};
 int tree_node(struct volume *v, uint64_t ino, unsigned level, uint64_t index, int flags,
               struct node **out); /* -ENOENT: a hole */
 /* The one block of an inode's extended attributes. */
 int tree_xattr(struct volume *v, uint64_t ino, int flags, struct node **out);
-/* The block where a node that is in memory lies. */
-uint64_t tree_place(struct volume *v, const struct node *n);
 /* The node and those above it will be written, at new places. */
 int tree_dirty(struct volume *v, struct node *n);
+/* n is given back, and what above it has become empty. */
+int tree_drop(struct volume *v, struct node *n);
 /* Content blocks from..end - 1. 0, 1: enough for one commit, call again; -errno. Ends the step. */
 int tree_free(struct volume *v, uint64_t ino, uint64_t from, uint64_t end);
 int tree_free_xattr(struct volume *v, uint64_t ino);

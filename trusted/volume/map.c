@@ -25,11 +25,6 @@ uint64_t map_available(const struct volume *v)
     return v->super.free - v->waiting;
 }
 
-struct ptr *map_slot(struct volume *v, const struct node *n, struct node *parent)
-{
-    return parent ? (struct ptr *)parent->data + n->index % FAN : &v->super.map[n->index];
-}
-
 /* The first of the two blocks that a node of the map has. */
 static uint64_t fixed_place(unsigned level, uint64_t index)
 {
@@ -61,56 +56,20 @@ static void count_group(struct volume *v, uint64_t group, const uint64_t *map,
     v->group_free[group] = (uint16_t)n;
 }
 
-static int load_node(struct volume *v, unsigned level, uint64_t index, struct node *parent,
-                     struct node **out)
-{
-    struct node *n = node_find(v, INO_MAP, level, index);
-    *out = n;
-    if (n)
-        return 0;
-    n = node_add(v, INO_MAP, level, index);
-    if (!n)
-        return -ENOMEM;
-    const struct ptr *p = map_slot(v, n, parent);
-    uint64_t fixed = fixed_place(level, index);
-    int r = 0;
-    if (p->place && p->place != fixed && p->place != fixed + 1)
-        r = -EIO;
-    else if (p->place)
-        r = block_get(v, p, n->data);
-    else if (!level)
-        new_group(v, n);
-    if (r) {
-        node_drop(v, n);
-        return r;
-    }
-    *out = n;
-    return 0;
-}
-
 int map_load(struct volume *v, uint64_t group, struct node **out)
 {
     struct node *n = NULL;
     int r = 0;
-    for (int level = 2; level >= 0 && !r; level--)
-        r = load_node(v, (unsigned)level, group >> 7 * level, n, &n);
+    for (unsigned level = MAP_TOP + 1; level-- && !r;)
+        r = node_load(v, INO_MAP, level, group >> 7 * level, TREE_MAKE, &n);
+    if (!r && !node_slot(v, n)->place)
+        new_group(v, n);
     if (!r && v->group_free[group] == GROUP_UNKNOWN) {
         const struct node *b = node_find(v, INO_BEFORE, 0, group);
         count_group(v, group, (uint64_t *)n->data, b ? (uint64_t *)b->data : NULL);
     }
     *out = n;
     return r;
-}
-
-/* The node will be written by the next commit, to the other one of its blocks. */
-static void dirty_one(struct volume *v, struct node *n, struct node *parent)
-{
-    if (n->dirty)
-        return;
-    struct ptr *p = map_slot(v, n, parent);
-    uint64_t fixed = fixed_place(n->level, n->index);
-    p->place = (uint32_t)(p->place == fixed ? fixed + 1 : fixed);
-    node_set_dirty(v, n, parent);
 }
 
 /* A group's bitmap to change, and as the last commit has it. */
@@ -126,12 +85,14 @@ static int change_group(struct volume *v, uint64_t group, uint64_t **map, uint64
         if (!b)
             return -ENOMEM;
         memcpy(b->data, n->data, BLOCK_SIZE);
-        struct node *top = node_find(v, INO_MAP, 2, group >> 14);
-        struct node *middle = node_find(v, INO_MAP, 1, group >> 7);
         v->mutated = true;
-        dirty_one(v, top, NULL);
-        dirty_one(v, middle, top);
-        dirty_one(v, n, middle);
+        /* To the other one of its blocks. */
+        for (struct node *at = n; at && !at->dirty; at = node_above(v, at)) {
+            struct ptr *p = node_slot(v, at);
+            uint64_t fixed = fixed_place(at->level, at->index);
+            p->place = (uint32_t)(p->place == fixed ? fixed + 1 : fixed);
+            node_set_dirty(v, at);
+        }
     }
     *map = (uint64_t *)n->data;
     *before = (uint64_t *)b->data;

@@ -141,7 +141,6 @@ struct node *node_add(struct volume *v, uint64_t ino, unsigned level, uint64_t i
     n->ino = ino;
     n->level = (uint8_t)level;
     n->index = index;
-    n->parent = NULL;
     n->used = v->step;
     n->sticky = ino == INO_BEFORE;
     v->sticky_count += n->sticky;
@@ -160,9 +159,8 @@ static uint32_t *dirty_count(struct volume *v, const struct node *n)
     return node_is_content(n) ? &v->dirty_content : &v->dirty_other;
 }
 
-void node_set_dirty(struct volume *v, struct node *n, struct node *parent)
+void node_set_dirty(struct volume *v, struct node *n)
 {
-    n->parent = parent;
     if (n->dirty)
         return;
     n->dirty = true;
@@ -175,9 +173,57 @@ void node_set_clean(struct volume *v, struct node *n)
 {
     if (!n->dirty)
         return;
-    n->dirty = false;
-    n->parent = NULL;
+    n->dirty = n->aside = false;
     --*dirty_count(v, n);
     list_take(&n->list);
     list_add(home_of(v, n), &n->list);
+}
+
+struct disk_inode *node_inode(struct volume *v, uint64_t ino)
+{
+    if (ino == INO_TABLE)
+        return &v->super.table;
+    return (struct disk_inode *)node_find(v, INO_TABLE, 0, ino / INODES)->data + ino % INODES;
+}
+
+struct node *node_above(struct volume *v, const struct node *n)
+{
+    unsigned top = n->ino == INO_MAP ? MAP_TOP : node_inode(v, n->ino)->levels;
+    if (n->level < top)
+        return node_find(v, n->ino, n->level + 1u, n->index / FAN);
+    bool in_super = n->ino == INO_MAP || n->ino == INO_TABLE;
+    return in_super ? NULL : node_find(v, INO_TABLE, 0, n->ino / INODES);
+}
+
+struct ptr *node_slot(struct volume *v, const struct node *n)
+{
+    struct node *above = node_above(v, n);
+    if (above && above->ino == n->ino)
+        return (struct ptr *)above->data + n->index % FAN;
+    if (n->ino == INO_MAP)
+        return &v->super.map[n->index];
+    struct disk_inode *i = node_inode(v, n->ino);
+    return n->level == LEVEL_XATTR ? &i->xattr : &i->data;
+}
+
+int node_load(struct volume *v, uint64_t ino, unsigned level, uint64_t index, int flags,
+              struct node **out)
+{
+    struct node *n = node_find(v, ino, level, index);
+    *out = n;
+    if (n)
+        return 0;
+    struct node key = {.ino = ino, .level = (uint8_t)level, .index = index};
+    const struct ptr *p = node_slot(v, &key);
+    if (!p->place && !(flags & TREE_MAKE))
+        return -ENOENT;
+    n = node_add(v, ino, level, index);
+    if (!n)
+        return -ENOMEM;
+    int r = p->place && !(flags & TREE_WHOLE) ? block_get(v, p, n->data) : 0;
+    if (r)
+        node_drop(v, n);
+    else
+        *out = n;
+    return r;
 }

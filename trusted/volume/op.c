@@ -377,9 +377,5 @@ uint64_t op_need(struct volume *v, const struct op *op, bool *frees)
         need += op->size / BLOCK_SIZE + 2;
     if (op->type == OP_SET && (op->a[1] & VOLUME_SET_SIZE) && !ino_get(v, op->a[0], &i, NULL))
         *frees = op->a[3] < i->size;
-    uint64_t dir = op->type == OP_RENAME ? op->a[1] : op->a[0];
-    if ((op->type == OP_MAKE || op->type == OP_LINK || op->type == OP_RENAME) &&
-        !ino_get(v, dir, &i, NULL) && (i->mode & TYPE_MASK) == TYPE_DIR)
-        need += (2u << i->depth) / (BLOCK_SIZE / 4);
     return need;
 }

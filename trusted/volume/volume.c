@@ -5,6 +5,7 @@
 #define DIR_MODE 0755u
 #define LOG_MIN 64u
 #define LOG_MAX 2048u
+#define VERSION 2u
 
 static size_t round_up(size_t n)
 {
@@ -66,7 +67,7 @@ static int fill_super(struct volume *v, uint64_t blocks, const char *name)
 {
     struct super *s = &v->super;
     uint64_t log = blocks / 64;
-    *s = (struct super){.version = 1, .blocks = blocks, .inodes = 1};
+    *s = (struct super){.version = VERSION, .blocks = blocks, .inodes = 1};
     s->log_blocks = (uint32_t)(log < LOG_MIN ? LOG_MIN : log > LOG_MAX ? LOG_MAX : log);
     s->free = blocks - map_fixed(s);
     s->created = v->now_ns = v->disk.now_ns(v->disk.ctx);
@@ -137,7 +138,7 @@ int volume_create(const struct volume_disk *disk, const uint8_t key[VOLUME_KEY_S
 static int judge_super(const struct volume *v)
 {
     const struct super *s = &v->super;
-    if (s->version != 1 || s->features & ~FEATURE_DELTAS)
+    if (s->version != VERSION || s->features)
         return -EPROTO;
     if (s->blocks < VOLUME_BLOCKS_MIN || s->blocks != usable_blocks(s->blocks) ||
         s->log_blocks < LOG_MIN || s->log_blocks > LOG_MAX || s->inodes > s->blocks * INODES)
