@@ -138,7 +138,7 @@ int main(int argc, char **argv)
         for (at = 0; at < FILE_SIZE && f * FILE_SIZE + at < used; at += sizeof(buf))
             must("volume_write", !volume_write(v, ino, at, buf, sizeof(buf)));
     }
-    must("volume_close", !volume_close(v));
+    must("volume_close", !volume_close(v, NULL));
     printf("%lu GiB, %lu MiB used, with %u MiB of memory: %.3f blocks written for one of data\n",
            gib, used >> 20, VOLUME_MEMORY >> 20, (double)writes / (double)(used / 4096));
 
@@ -179,9 +179,9 @@ int main(int argc, char **argv)
     printf("killed with %u blocks in the log\n", after.log_count);
     volume_abandon(v);
     v = open_timed("a kill");
-    must("volume_close", !volume_close(v));
+    must("volume_close", !volume_close(v, NULL));
     v = open_timed("a close again");
     printf("volume check: %ld faults\n", used >> 20 < 2048 ? volume_check(v, NULL, NULL) : 0);
-    must("volume_close", !volume_close(v));
+    must("volume_close", !volume_close(v, NULL));
     return unlink(argv[1]) ? 1 : 0;
 }

@@ -190,7 +190,7 @@ static void use_folder(struct volume *v)
         if (i % 3)
             volume_make(v, folder, name_of(name), 0100644, owner, 0, none, &ino);
         else
-            volume_unlink(v, folder, name_of(name));
+            volume_remove(v, folder, name_of(name), false);
         name[0]++;
         volume_make(v, folder, name_of(name), 0100644, owner, 0, none, &ino);
         name[0]--;
@@ -219,8 +219,8 @@ static void use(struct volume *v)
     volume_set(v, ino, &c);
     volume_make(v, VOLUME_ROOT, name_of("new"), 0100600, owner, 0, none, &ino);
     volume_rename(v, VOLUME_ROOT, name_of("new"), 3, name_of("name-11"), false);
-    volume_unlink(v, VOLUME_ROOT, name_of("name-12"));
-    volume_rmdir(v, VOLUME_ROOT, name_of("dir"));
+    volume_remove(v, VOLUME_ROOT, name_of("name-12"), false);
+    volume_remove(v, VOLUME_ROOT, name_of("dir"), true);
     volume_sync(v);
     volume_commit(v);
     volume_check(v, ignore, NULL);

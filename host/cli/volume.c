@@ -85,7 +85,7 @@ static cJSON *describe_volume(const struct sh_volume_file *f)
     volume_info(f->volume, &i);
     volume_facts(f->volume, &facts);
     cJSON_AddStringToObject(o, "name", facts.name);
-    add_number(o, "volume_size", volume_blocks(f->volume) * 4096);
+    add_number(o, "volume_size", facts.blocks * 4096);
     add_number(o, "used", (i.blocks - i.free) * 4096);
     add_number(o, "files", i.files);
     add_number(o, "sequence", facts.sequence);

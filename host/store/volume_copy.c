@@ -106,7 +106,7 @@ static int copy_inode(struct copy *c, uint64_t from, uint64_t dir, struct volume
     if (r || to)
         return r ? r : volume_link(c->to, to, dir, name);
     if (S_ISLNK(st.mode)) {
-        long n = volume_readlink(c->from, from, (char *)c->buf, VOLUME_LINK_MAX);
+        long n = volume_read(c->from, from, 0, c->buf, VOLUME_LINK_MAX);
         link = (struct volume_name){(char *)c->buf, n < 0 ? 0 : (size_t)n};
         r = n < 0 ? (int)n : 0;
     }

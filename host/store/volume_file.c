@@ -235,7 +235,7 @@ int sh_volume_rewrite(struct sh_volume_file *f, const char *key_file, struct sh_
 
 int sh_volume_file_close(struct sh_volume_file *f, struct sh_error *err)
 {
-    int r = f->volume ? volume_close(f->volume) : 0;
+    int r = f->volume ? volume_close(f->volume, NULL) : 0;
     free(f->memory);
     if (f->fd >= 0 && f->trial >= 0)
         close(f->trial);

@@ -186,6 +186,7 @@ int volume_rekey(struct volume *v, const uint8_t key[VOLUME_KEY_SIZE])
 
 void volume_facts(const struct volume *v, struct volume_facts *out)
 {
-    *out = (struct volume_facts){.sequence = v->super.sequence, .clean = v->super.clean};
+    *out = (struct volume_facts){
+        .sequence = v->super.sequence, .blocks = v->super.blocks, .clean = v->super.clean};
     memcpy(out->name, v->super.name, sizeof(out->name) - 1);
 }

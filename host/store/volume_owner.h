@@ -16,9 +16,9 @@ int volume_rekey(struct volume *v, const uint8_t key[VOLUME_KEY_SIZE]);
 
 /* What its root record says of it. */
 struct volume_facts {
-    uint64_t sequence;
-    bool clean;    /* it was closed in order */
-    char name[64]; /* ended by NUL */
+    uint64_t sequence, blocks; /* blocks: of the disk that are its own */
+    bool clean;                /* it was closed in order */
+    char name[64];             /* ended by NUL */
 };
 /* Never fails; *out is the caller's, wholly filled. */
 void volume_facts(const struct volume *v, struct volume_facts *out);

@@ -43,7 +43,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     if (s.v)
-        assert_int_equal(volume_close(s.v), 0);
+        assert_int_equal(volume_close(s.v, NULL), 0);
     free(s.known);
     free(memory);
     close(s.fuse_fd);

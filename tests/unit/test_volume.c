@@ -140,18 +140,18 @@ static void test_keys(void **state)
     struct volume *v = new_volume(&s, BLOCKS, 1);
     struct volume_disk d = sim_disk(&s);
     make_file(v, "file", "text", 4);
-    assert_int_equal(volume_close(v), 0);
+    assert_int_equal(volume_close(v, NULL), 0);
     assert_int_equal(volume_open(&d, other_key, 0, memory, MEMORY, &v), -EKEYREJECTED);
     assert_null(v);
     v = open_volume(&s, 0);
     assert_int_equal(volume_rekey(v, other_key), 0);
-    assert_int_equal(volume_close(v), 0);
+    assert_int_equal(volume_close(v, NULL), 0);
     /* Neither of the root records opens with the old key. */
     assert_int_equal(volume_open(&d, key, 0, memory, MEMORY, &v), -EKEYREJECTED);
     assert_int_equal(volume_open(&d, other_key, 0, memory, MEMORY, &v), 0);
     uint64_t ino;
     assert_int_equal(volume_lookup(v, VOLUME_ROOT, vname("file"), &ino), 0);
-    assert_int_equal(volume_close(v), 0);
+    assert_int_equal(volume_close(v, NULL), 0);
     sim_end(&s);
 }
 
@@ -172,7 +172,7 @@ static void test_clock(void **state)
         if (i % 2) /* as after a kill, so that the log is replayed at another time */
             volume_abandon(v);
         else
-            assert_int_equal(volume_close(v), 0);
+            assert_int_equal(volume_close(v, NULL), 0);
         s.clock = clocks[(i + 3) % count];
         v = open_volume(&s, 0);
         for (size_t k = 0; k <= i; k++) {
@@ -184,7 +184,7 @@ static void test_clock(void **state)
         }
     }
     assert_int_equal(volume_check(v, NULL, NULL), 0);
-    assert_int_equal(volume_close(v), 0);
+    assert_int_equal(volume_close(v, NULL), 0);
     sim_end(&s);
 }
 
@@ -195,7 +195,7 @@ static void test_nothing_readable(void **state)
     static const char secret[] = "a text that nobody may read, and a name";
     make_file(v, secret, secret, sizeof(secret));
     assert_int_equal(volume_sync(v), 0);
-    assert_int_equal(volume_close(v), 0);
+    assert_int_equal(volume_close(v, NULL), 0);
     assert_null(memmem(s.now, s.blocks * SIM_BLOCK, secret, 8));
     /* And what the volume used of memory is wiped. */
     assert_null(memmem(memory, MEMORY, secret, 8));
@@ -212,14 +212,14 @@ static void test_read_only(void **state)
     assert_int_equal(volume_sync(v), 0);
     volume_abandon(v);
     assert_int_equal(volume_open(&d, key, VOLUME_READ_ONLY, memory, MEMORY, &v), -EROFS);
-    assert_int_equal(volume_close(open_volume(&s, 0)), 0);
+    assert_int_equal(volume_close(open_volume(&s, 0), NULL), 0);
     uint64_t writes = s.write_calls;
     char text[8];
     v = open_volume(&s, VOLUME_READ_ONLY);
     assert_int_equal(volume_read(v, ino, 0, text, sizeof(text)), 4);
     assert_int_equal(volume_write(v, ino, 0, "x", 1), -EROFS);
     assert_int_equal(volume_rekey(v, other_key), -EROFS);
-    assert_int_equal(volume_close(v), 0);
+    assert_int_equal(volume_close(v, NULL), 0);
     assert_int_equal(s.write_calls, writes);
     sim_end(&s);
 }
@@ -271,7 +271,7 @@ static void test_largest(void **state)
         assert_int_equal(volume_write(v, ino, (uint64_t)i << 45, buf, sizeof(buf)), 0);
         assert_int_equal(volume_commit(v), 0);
     }
-    assert_int_equal(volume_close(v), 0);
+    assert_int_equal(volume_close(v, NULL), 0);
     assert_int_equal(volume_open(&d, key, 0, all, VOLUME_MEMORY, &v), 0);
     for (unsigned i = 0; i < 4; i++) {
         assert_int_equal(volume_read(v, ino, (uint64_t)i << 45, back, sizeof(back)), sizeof(back));
@@ -281,7 +281,7 @@ static void test_largest(void **state)
     assert_true(st.blocks >= 4 * sizeof(buf) / 4096 && st.blocks < 6 * sizeof(buf) / 4096);
     assert_true(lseek(largest, (off_t)(v->super.blocks - 20) * 4096, SEEK_DATA) >= 0);
     assert_int_equal(volume_check(v, NULL, NULL), 0);
-    assert_int_equal(volume_close(v), 0);
+    assert_int_equal(volume_close(v, NULL), 0);
     close(largest);
     free(all);
     sim_end(&s);
@@ -303,9 +303,10 @@ static void test_sizes(void **state)
     uint64_t ino = make_file(v, "file", key, 32);
     volume_info(v, &before);
     assert_string_equal(v->super.name, "grows");
-    assert_int_equal(volume_grow(v, 70001), -EINVAL); /* the disk has no more */
-    assert_int_equal(volume_grow(v, 4999), -EINVAL);
-    assert_int_equal(volume_grow(v, 70000), 0);
+    assert_int_equal(volume_close(v, NULL), 0);
+    assert_int_equal(volume_start(&d, key, "", 0, memory, MEMORY, &v), 0);
+    assert_string_equal(v->super.name, "grows");
+    assert_int_equal(v->super.blocks, 70000);
     volume_info(v, &after);
     assert_true(after.free > before.free + 64000);
     static uint8_t buf[VOLUME_WRITE_MAX];
@@ -314,7 +315,7 @@ static void test_sizes(void **state)
         sim_settle(&s);
     }
     assert_int_equal(volume_check(v, NULL, NULL), 0);
-    assert_int_equal(volume_close(v), 0);
+    assert_int_equal(volume_close(v, NULL), 0);
     d.blocks = 69999;
     assert_int_equal(volume_open(&d, key, 0, memory, MEMORY, &v), -EOVERFLOW);
     d.blocks = 70000;
@@ -322,7 +323,7 @@ static void test_sizes(void **state)
     struct volume_stat st;
     assert_int_equal(volume_stat(v, ino, &st), 0);
     assert_int_equal(st.size, 1900 * sizeof(buf));
-    assert_int_equal(volume_close(v), 0);
+    assert_int_equal(volume_close(v, NULL), 0);
     sim_end(&s);
 }
 
@@ -349,7 +350,7 @@ static void test_many_names(void **state)
             first = ino;
         sim_settle(&s);
     }
-    assert_int_equal(volume_close(v), 0);
+    assert_int_equal(volume_close(v, NULL), 0);
     v = open_volume(&s, 0);
     assert_int_equal(volume_list(v, VOLUME_ROOT, 0, count_one, &seen), 0);
     assert_int_equal(seen, count);
@@ -361,7 +362,7 @@ static void test_many_names(void **state)
     snprintf(name, sizeof(name), "name-%u", count);
     assert_int_equal(volume_lookup(v, VOLUME_ROOT, vname(name), &ino), -ENOENT);
     assert_int_equal(volume_check(v, NULL, NULL), 0);
-    assert_int_equal(volume_close(v), 0);
+    assert_int_equal(volume_close(v, NULL), 0);
     sim_end(&s);
 }
 
@@ -382,7 +383,7 @@ static void test_bad_names(void **state)
     assert_int_equal(volume_make(v, VOLUME_ROOT, longest, 0100644, root, 0, none, &ino), 0);
     assert_int_equal(volume_make(v, ino, vname("a"), 0100644, root, 0, none, &ino), -ENOTDIR);
     assert_int_equal(volume_lookup(v, 1u << 20, vname("a"), &ino), -ENOENT);
-    assert_int_equal(volume_close(v), 0);
+    assert_int_equal(volume_close(v, NULL), 0);
     sim_end(&s);
 }
 
@@ -413,7 +414,7 @@ static void test_sparse(void **state)
     assert_int_equal(volume_set(v, ino, &c), 0);
     assert_int_equal(volume_stat(v, ino, &st), 0);
     assert_int_equal(st.blocks, 0);
-    assert_int_equal(volume_close(v), 0);
+    assert_int_equal(volume_close(v, NULL), 0);
     sim_end(&s);
 }
 
@@ -427,7 +428,7 @@ static void test_orphans(void **state)
     volume_info(v, &before);
     for (int forget = 0; forget < 2; forget++) {
         uint64_t ino = make_file(v, "file", "text", 4), found;
-        assert_int_equal(volume_unlink(v, VOLUME_ROOT, vname("file")), 0);
+        assert_int_equal(volume_remove(v, VOLUME_ROOT, vname("file"), false), 0);
         assert_int_equal(volume_lookup(v, VOLUME_ROOT, vname("file"), &found), -ENOENT);
         assert_int_equal(volume_read(v, ino, 0, back, 8), 4);
         assert_int_equal(volume_sync(v), 0);
@@ -435,14 +436,14 @@ static void test_orphans(void **state)
         if (forget)
             assert_int_equal(volume_forget(v, ino), 0);
         else
-            assert_int_equal(volume_close(v), 0);
+            assert_int_equal(volume_close(v, NULL), 0);
         if (!forget)
             v = open_volume(&s, 0);
         volume_info(v, &after);
         assert_int_equal(after.files, before.files);
         assert_int_equal(volume_check(v, NULL, NULL), 0);
     }
-    assert_int_equal(volume_close(v), 0);
+    assert_int_equal(volume_close(v, NULL), 0);
     sim_end(&s);
 }
 
@@ -479,11 +480,11 @@ static void test_random_writes(void **state)
             memcpy(&have, back, sizeof(have));
             assert_int_equal(have, last[i]);
         }
-        assert_int_equal(volume_close(v), 0);
+        assert_int_equal(volume_close(v, NULL), 0);
         v = open_volume(&s, VOLUME_READ_ONLY);
     }
     assert_true(v->super.delta_records && v->delta_live > 100);
-    assert_int_equal(volume_close(v), 0);
+    assert_int_equal(volume_close(v, NULL), 0);
     free(last);
     sim_end(&s);
 }
@@ -497,7 +498,7 @@ static void test_versions(void **state)
         struct volume_disk d = sim_disk(&s);
         v->super.version += how ? 0 : 1;
         v->super.features = how ? 1 : 0;
-        assert_int_equal(volume_close(v), 0);
+        assert_int_equal(volume_close(v, NULL), 0);
         uint64_t written = s.written;
         assert_int_equal(volume_open(&d, key, 0, memory, MEMORY, &v), -EPROTO);
         assert_int_equal(s.written, written);
@@ -526,12 +527,12 @@ static void lied_init(struct lied *l)
         data[i] = (uint8_t)sim_next(&random);
     struct volume *v = new_volume(&l->other, BLOCKS, 10);
     make_file(v, "large", data, sizeof(data));
-    assert_int_equal(volume_close(v), 0);
+    assert_int_equal(volume_close(v, NULL), 0);
     v = new_volume(&l->now, BLOCKS, 11);
     make_file(v, "large", data, sizeof(data));
     assert_int_equal(volume_make(v, VOLUME_ROOT, vname("dir"), 040755, root, 0, none, &ino), 0);
     make_file(v, "small", data, 100);
-    assert_int_equal(volume_close(v), 0);
+    assert_int_equal(volume_close(v, NULL), 0);
     sim_init(&l->old, BLOCKS, 1);
     memcpy(l->old.now, l->now.now, BLOCKS * (size_t)SIM_BLOCK);
     v = open_volume(&l->now, 0);
@@ -672,12 +673,12 @@ static void test_genuine_nonsense(void **state)
         assert_int_equal(volume_lookup(v, VOLUME_ROOT, vname("file"), &other), -EIO);
         assert_int_equal(volume_list(v, VOLUME_ROOT, 0, count_one, &seen), -EIO);
     }
-    assert_int_equal(volume_unlink(v, VOLUME_ROOT, vname("file")), -EIO);
+    assert_int_equal(volume_remove(v, VOLUME_ROOT, vname("file"), false), -EIO);
     assert_int_equal(tree_xattr(v, ino, 0, &n), 0);
     memcpy(n->data, "\xfd\x0f", 2);
     assert_int_equal(volume_xattr_get(v, ino, vname("user.a"), value, 8), -EIO);
     assert_int_equal(volume_xattr_list(v, ino, value, 8), -EIO);
-    assert_int_equal(volume_xattr_remove(v, ino, vname("user.a")), -EIO);
+    assert_int_equal(volume_xattr_set(v, ino, vname("user.a"), NULL, 0, 0), -EIO);
     assert_int_equal(volume_make(v, VOLUME_ROOT, vname("more"), 0100644, root, 0, none, &other),
                      -EIO);
     volume_abandon(v);
@@ -690,7 +691,7 @@ static void test_genuine_nonsense(void **state)
                     .new_name = vname("file"),
                     .a = {VOLUME_ROOT, INO_ORPHANS}};
     assert_int_equal(run_op(v, &op), 0);
-    assert_int_equal(volume_close(v), 0);
+    assert_int_equal(volume_close(v, NULL), 0);
     struct volume_disk d = sim_disk(&s);
     assert_int_equal(volume_open(&d, key, 0, memory, MEMORY, &v), -EIO);
     sim_end(&s);
@@ -821,12 +822,14 @@ static void test_extended(void **state)
     l.now.touched = realloc(l.now.touched, 2 * BLOCKS * sizeof(*l.now.touched));
     l.now.blocks = 2 * BLOCKS;
     assert_true(whole_or_error(&l, false, "longer", 0));
-    struct volume *v = open_volume(&l.now, 0);
+    struct volume_disk d = sim_disk(&l.now);
+    struct volume *v;
     int error;
-    assert_int_equal(volume_grow(v, 2 * BLOCKS), 0);
+    assert_int_equal(volume_start(&d, key, "", 0, memory, MEMORY, &v), 0);
+    assert_int_equal(v->super.blocks, 2 * BLOCKS);
     assert_true(volume_hash(v, VOLUME_ROOT, 1, &error) == l.hash && !error);
     assert_int_equal(volume_check(v, ignore, NULL), 0);
-    assert_int_equal(volume_close(v), 0);
+    assert_int_equal(volume_close(v, NULL), 0);
     lied_end(&l);
 }
 
@@ -923,7 +926,7 @@ static void test_nonces(void **state)
     struct volume_state a, b;
     struct volume *v = new_volume(&s, BLOCKS, 13);
     make_file(v, "file", "text", 4);
-    assert_int_equal(volume_close(v), 0);
+    assert_int_equal(volume_close(v, NULL), 0);
     sim_init(&old, BLOCKS, 99);
     memcpy(old.now, s.now, BLOCKS * (size_t)SIM_BLOCK);
     v = open_volume(&s, 0);

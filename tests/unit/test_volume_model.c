@@ -107,7 +107,7 @@ static void look(struct history *h, int how)
     if (h->cuts % 2)
         volume_abandon(v);
     else
-        assert_int_equal(volume_close(v), 0);
+        assert_int_equal(volume_close(v, NULL), 0);
 }
 
 static void on_event(struct sim *s, void *arg)
@@ -167,7 +167,7 @@ static void same_as_model(struct history *h)
 
 static void reopen(struct history *h)
 {
-    assert_int_equal(volume_close(h->v), 0);
+    assert_int_equal(volume_close(h->v, NULL), 0);
     open_history(h);
     /* What was open is not any more. */
     for (unsigned i = 2; i < MODEL_INODES; i++) {
@@ -212,7 +212,7 @@ static void test_model(void **state)
             }
         }
         assert_true(!h.aside == !h.were_aside);
-        assert_int_equal(volume_close(h.v), 0);
+        assert_int_equal(volume_close(h.v, NULL), 0);
         history_end(&h);
     }
 }
@@ -240,7 +240,7 @@ static void test_power_cuts(void **state)
                 look(&h, how);
         }
         h.disk.event = NULL;
-        assert_int_equal(volume_close(h.v), 0);
+        assert_int_equal(volume_close(h.v, NULL), 0);
         cuts += h.cuts;
         second += h.second_cuts;
         aside += h.were_aside;
@@ -288,7 +288,7 @@ static void test_full(void **state)
         reopen(&h);
         same_as_model(&h);
         assert_int_equal(volume_check(h.v, no_fault, NULL), 0);
-        assert_int_equal(volume_close(h.v), 0);
+        assert_int_equal(volume_close(h.v, NULL), 0);
         history_end(&h);
     }
 }

@@ -169,8 +169,7 @@ static inline uint64_t volume_hash(struct volume *v, uint64_t dir, uint64_t path
             break;
         bool is_dir = (st.mode & 0170000) == 040000;
         if (!is_dir) {
-            long n = (st.mode & 0170000) == 0120000
-                         ? volume_readlink(v, st.ino, (char *)data, sizeof(data))
+            long n = (st.mode & 0170000) == 0120000 ? volume_read(v, st.ino, 0, data, sizeof(data))
                      : (st.mode & 0170000) == 0100000
                          ? volume_read(v, st.ino, 0, data, sizeof(data))
                          : 0;
@@ -334,7 +333,7 @@ static inline int both_remove(struct model *m, struct volume *v, uint64_t *rando
     int want = rmdir != is_dir                       ? (rmdir ? -ENOTDIR : -EISDIR)
                : is_dir && !model_empty(m, n->inode) ? -ENOTEMPTY
                                                      : 0;
-    int r = rmdir ? volume_rmdir(v, dir, vname(n->text)) : volume_unlink(v, dir, vname(n->text));
+    int r = volume_remove(v, dir, vname(n->text), rmdir);
     if (r != want)
         return r == -ENOSPC ? r : DIFFER;
     if (r)
@@ -475,7 +474,7 @@ static inline int both_set(struct model *m, struct volume *v, uint64_t *random)
         name[5] = (char)('a' + a);
         char value[20];
         snprintf(value, sizeof(value), "%u", (unsigned)(dice >> 24) % 1000000);
-        int r = take ? volume_xattr_remove(v, i->ino, vname(name))
+        int r = take ? volume_xattr_set(v, i->ino, vname(name), NULL, 0, 0)
                      : volume_xattr_set(v, i->ino, vname(name), value, strlen(value), 0);
         if (r != (take && !there ? -ENODATA : 0))
             return r == -ENOSPC ? r : DIFFER;

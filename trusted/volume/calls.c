@@ -14,8 +14,13 @@ static bool is_name(struct volume_name n)
     return true;
 }
 
+/* The types of operations with names come first; a file may be made without one. */
 static int run_now(struct volume *v, struct op *op)
 {
+    if (op->type <= OP_RENAME && !is_name(op->name) && (op->type != OP_MAKE || op->a[0]))
+        return op->name.size > VOLUME_NAME_MAX ? -ENAMETOOLONG : -EINVAL;
+    if (op->type == OP_RENAME && !is_name(op->new_name))
+        return op->new_name.size > VOLUME_NAME_MAX ? -ENAMETOOLONG : -EINVAL;
     op->now = v->disk.now_ns(v->disk.ctx);
     return run_op(v, op);
 }
@@ -74,8 +79,6 @@ int volume_make(struct volume *v, uint64_t dir, struct volume_name name, uint32_
                     .a = {dir, mode | (uint64_t)rdev << 32, owner.uid | (uint64_t)owner.gid << 32},
                     .data = link.text,
                     .size = (uint32_t)link.size};
-    if (dir && !is_name(name))
-        return name.size > VOLUME_NAME_MAX ? -ENAMETOOLONG : -EINVAL;
     if (!dir)
         op.name.size = 0;
     if (!(mode & TYPE_MASK) || (link.size && (mode & TYPE_MASK) != TYPE_LINK))
@@ -90,19 +93,13 @@ int volume_make(struct volume *v, uint64_t dir, struct volume_name name, uint32_
 int volume_link(struct volume *v, uint64_t ino, uint64_t dir, struct volume_name name)
 {
     struct op op = {.type = OP_LINK, .name = name, .a = {dir, ino}};
-    return is_name(name) ? run_now(v, &op) : -EINVAL;
+    return run_now(v, &op);
 }
 
-int volume_unlink(struct volume *v, uint64_t dir, struct volume_name name)
+int volume_remove(struct volume *v, uint64_t dir, struct volume_name name, bool directory)
 {
-    struct op op = {.type = OP_UNLINK, .name = name, .a = {dir}};
-    return is_name(name) ? run_now(v, &op) : -EINVAL;
-}
-
-int volume_rmdir(struct volume *v, uint64_t dir, struct volume_name name)
-{
-    struct op op = {.type = OP_RMDIR, .name = name, .a = {dir}};
-    return is_name(name) ? run_now(v, &op) : -EINVAL;
+    struct op op = {.type = directory ? OP_RMDIR : OP_UNLINK, .name = name, .a = {dir}};
+    return run_now(v, &op);
 }
 
 int volume_rename(struct volume *v, uint64_t dir, struct volume_name name, uint64_t to,
@@ -110,7 +107,7 @@ int volume_rename(struct volume *v, uint64_t dir, struct volume_name name, uint6
 {
     struct op op = {
         .type = OP_RENAME, .name = name, .new_name = new_name, .a = {dir, to, exchange}};
-    return is_name(name) && is_name(new_name) ? run_now(v, &op) : -EINVAL;
+    return run_now(v, &op);
 }
 
 int volume_forget(struct volume *v, uint64_t ino)
@@ -129,21 +126,12 @@ int volume_list(struct volume *v, uint64_t dir, uint64_t from, volume_each *each
     return r ? r : dir_list(v, dir, from, each_name, arg);
 }
 
-long volume_readlink(struct volume *v, uint64_t ino, char *buf, size_t size)
-{
-    struct disk_inode *i;
-    int r = read_inode(v, ino, &i);
-    if (!r && (i->mode & TYPE_MASK) != TYPE_LINK)
-        r = -EINVAL;
-    return r ? r : ino_read(v, ino, 0, buf, size);
-}
-
 long volume_read(struct volume *v, uint64_t ino, uint64_t offset, void *buf, size_t size)
 {
     struct disk_inode *i;
-    int r = begin_read(v);
-    if (!r)
-        r = ino_get_file(v, ino, &i);
+    int r = read_inode(v, ino, &i);
+    if (!r && (i->mode & TYPE_MASK) == TYPE_DIR)
+        r = -EISDIR;
     return r ? r : ino_read(v, ino, offset, buf, size);
 }
 
@@ -193,16 +181,10 @@ int volume_xattr_set(struct volume *v, uint64_t ino, struct volume_name name, co
 {
     struct op op = {.type = OP_XATTR,
                     .name = name,
-                    .a = {ino, (uint64_t)flags},
-                    .data = value ? value : "",
+                    .a = {ino, (uint64_t)(value ? flags : VOLUME_XATTR_REPLACE), !value},
+                    .data = value,
                     .size = (uint32_t)size};
     if (!name.size || name.size > VOLUME_NAME_MAX)
         return -ERANGE;
     return size > BLOCK_SIZE ? -ENOSPC : run_now(v, &op);
-}
-
-int volume_xattr_remove(struct volume *v, uint64_t ino, struct volume_name name)
-{
-    struct op op = {.type = OP_XATTR, .name = name, .a = {ino, VOLUME_XATTR_REPLACE, 1}};
-    return name.size && name.size <= VOLUME_NAME_MAX ? run_now(v, &op) : -ERANGE;
 }

@@ -109,23 +109,6 @@ static int clear_part(struct volume *v, uint64_t ino, uint64_t offset, size_t si
     return r;
 }
 
-int ino_shorten(struct volume *v, uint64_t ino, uint64_t size)
-{
-    struct disk_inode *i;
-    int r = read_ends(v, ino, size, 0);
-    if (!r)
-        r = tree_free(v, ino, (size + BLOCK_SIZE - 1) / BLOCK_SIZE, FILE_BLOCKS_MAX);
-    if (r)
-        return r;
-    if (size % BLOCK_SIZE)
-        r = clear_part(v, ino, size, BLOCK_SIZE - size % BLOCK_SIZE);
-    if (!r)
-        r = ino_change(v, ino, &i);
-    if (!r)
-        i->size = size;
-    return r;
-}
-
 int ino_write(struct volume *v, uint64_t ino, uint64_t offset, const void *buf, size_t size)
 {
     struct disk_inode *i;
@@ -167,30 +150,25 @@ long ino_read(struct volume *v, uint64_t ino, uint64_t offset, void *buf, size_t
         return 0;
     if (size > i->size - offset)
         size = i->size - offset;
-    for (size_t left = size; left;) {
-        size_t in = offset % BLOCK_SIZE, part;
+    for (size_t left = size, part; left; left -= part) {
+        struct node *n;
+        size_t in = offset % BLOCK_SIZE;
         v->step++;
-        if (!in && left >= BLOCK_SIZE) {
-            uint64_t whole = left / BLOCK_SIZE;
-            long n = tree_read(v, ino, offset / BLOCK_SIZE,
-                               (uint32_t)(whole < IO_BLOCKS ? whole : IO_BLOCKS), to);
-            if (n <= 0)
-                return n;
-            part = (size_t)n * BLOCK_SIZE;
-        } else {
-            struct node *n;
-            part = left < BLOCK_SIZE - in ? left : BLOCK_SIZE - in;
-            r = tree_node(v, ino, 0, offset / BLOCK_SIZE, 0, &n);
-            if (r && r != -ENOENT)
-                return r;
-            if (r)
-                memset(to, 0, part);
-            else
-                memcpy(to, n->data + in, part);
-        }
+        long whole = in || left < 2 * BLOCK_SIZE
+                         ? 0
+                         : tree_read(v, ino, offset / BLOCK_SIZE, left / BLOCK_SIZE, to);
+        part = left < BLOCK_SIZE - in ? left : BLOCK_SIZE - in;
+        r = whole ? 0 : tree_node(v, ino, 0, offset / BLOCK_SIZE, 0, &n);
+        if (whole < 0 || (r && r != -ENOENT))
+            return whole < 0 ? whole : r;
+        if (whole)
+            part = (size_t)whole * BLOCK_SIZE;
+        else if (r)
+            memset(to, 0, part);
+        else
+            memcpy(to, n->data + in, part);
         to += part;
         offset += part;
-        left -= part;
     }
     return (long)size;
 }
@@ -200,12 +178,11 @@ int ino_punch(struct volume *v, uint64_t ino, uint64_t offset, uint64_t size)
     struct disk_inode *i;
     uint64_t end = offset + size;
     uint64_t first = (offset + BLOCK_SIZE - 1) / BLOCK_SIZE, last = end / BLOCK_SIZE;
+    uint64_t head = first * BLOCK_SIZE < end ? first * BLOCK_SIZE : end;
     int r = read_ends(v, ino, offset, end);
-    if (!r && first > last)
-        r = clear_part(v, ino, offset, size);
-    else if (!r && offset % BLOCK_SIZE)
-        r = clear_part(v, ino, offset, BLOCK_SIZE - offset % BLOCK_SIZE);
-    if (!r && first <= last && end % BLOCK_SIZE)
+    if (!r && offset < head)
+        r = clear_part(v, ino, offset, head - offset);
+    if (!r && head < end && end % BLOCK_SIZE)
         r = clear_part(v, ino, end - end % BLOCK_SIZE, end % BLOCK_SIZE);
     if (!r && first < last)
         r = tree_free(v, ino, first, last);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The parts of a volume, lowest first: crypt, block, node, map, aside, tree, inode, delta, dir,
-// op, log, root, run, replay, volume.
+// op, log, root, run, volume.
 #ifndef VOLUME_INTERNAL_H
 #define VOLUME_INTERNAL_H
 
@@ -205,8 +205,9 @@ int tree_free(struct volume *v, uint64_t ino, uint64_t from, uint64_t end);
 int tree_free_xattr(struct volume *v, uint64_t ino);
 /* The first block at or behind `from` that is a hole, or is none; -ENXIO. Ends the step. */
 int tree_next(struct volume *v, uint64_t ino, uint64_t from, bool hole, uint64_t *index);
-/* Whole blocks of content, 1..count of them: how many, or -errno. */
-long tree_read(struct volume *v, uint64_t ino, uint64_t index, uint32_t count, uint8_t *buf);
+/* Blocks of content that are on the disk alone, side by side: at most count; how many, or -errno.
+ */
+long tree_read(struct volume *v, uint64_t ino, uint64_t index, uint64_t count, uint8_t *buf);
 /* Dirty nodes of some classes to the disk, not yet flushed. */
 int tree_write(struct volume *v, unsigned first, unsigned end);
 int ino_get(struct volume *v, uint64_t ino, struct disk_inode **out, struct node **node);
@@ -216,11 +217,10 @@ int ino_new(struct volume *v, uint32_t mode, struct volume_owner owner, uint64_t
 /* -ENOENT, -EISDIR; -EINVAL: no regular file. */
 int ino_get_file(struct volume *v, uint64_t ino, struct disk_inode **out);
 int ino_change(struct volume *v, uint64_t ino, struct disk_inode **out); /* dirty */
-int ino_delete(struct volume *v, uint64_t ino);                 /* 1: more to do, 0, -errno */
-int ino_shorten(struct volume *v, uint64_t ino, uint64_t size); /* likewise */
+int ino_delete(struct volume *v, uint64_t ino); /* 1: more to do, 0, -errno */
 int ino_write(struct volume *v, uint64_t ino, uint64_t offset, const void *buf, size_t size);
 long ino_read(struct volume *v, uint64_t ino, uint64_t offset, void *buf, size_t size);
-int ino_punch(struct volume *v, uint64_t ino, uint64_t offset, uint64_t size);
+int ino_punch(struct volume *v, uint64_t ino, uint64_t offset, uint64_t size); /* likewise */
 
 /* dir.c */
 int dir_find(struct volume *v, uint64_t dir, struct volume_name name, uint64_t *ino,
@@ -302,7 +302,7 @@ int run_op(struct volume *v, struct op *op);
 /* Blocks that only what gives room back may use. */
 uint64_t run_reserve(const struct volume *v);
 
-/* replay.c */
+/* What the log holds behind the last commit, done again. */
 int log_replay(struct volume *v, bool clean); /* clean: there is nothing to replay */
 
 #endif

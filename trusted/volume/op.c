@@ -289,7 +289,7 @@ static int set_size(struct volume *v, uint64_t ino, uint64_t size)
     if (!r && size > FILE_BLOCKS_MAX * BLOCK_SIZE)
         r = -EFBIG;
     if (!r && size < i->size)
-        r = ino_shorten(v, ino, size);
+        r = ino_punch(v, ino, size, FILE_BLOCKS_MAX * BLOCK_SIZE - size);
     if (!r)
         r = ino_change(v, ino, &i);
     if (r)

@@ -232,95 +232,44 @@ int tree_free_xattr(struct volume *v, uint64_t ino)
     return r ? r : free_at(v, &i->xattr, ino, LEVEL_XATTR, 0);
 }
 
-/* Is block *index data? 1, 0 with *index behind the hole, or -errno. */
-static int probe_block(struct volume *v, uint64_t ino, unsigned levels, uint64_t *index)
-{
-    struct node *n;
-    struct disk_inode *i;
-    int r = ino_get(v, ino, &i, &n);
-    if (r)
-        return r;
-    const struct ptr *p = &i->data;
-    for (unsigned level = levels; level && p->place; level--) {
-        r = node_at(v, ino, level, *index >> 7 * level, 0, &n);
-        if (r)
-            return r;
-        uint64_t at = *index >> 7 * (level - 1);
-        p = (const struct ptr *)n->data + at % FAN;
-        /* Holes side by side in this node are passed in a row. */
-        while (!p->place && at % FAN < FAN - 1) {
-            *index = ++at << 7 * (level - 1);
-            p++;
-        }
-        if (!p->place) {
-            *index = (at + 1) << 7 * (level - 1);
-            return 0;
-        }
-    }
-    if (p->place)
-        return 1;
-    *index = 1ull << 7 * levels;
-    return 0;
-}
-
 int tree_next(struct volume *v, uint64_t ino, uint64_t from, bool hole, uint64_t *index)
 {
-    struct disk_inode *i;
     for (;;) {
+        struct disk_inode *i;
+        struct node *n;
         v->step++;
         int r = ino_get(v, ino, &i, NULL);
-        if (r)
-            return r;
-        unsigned levels = i->levels;
-        if (levels > LEVELS_MAX)
-            return -EIO;
-        uint64_t at = from;
-        r = from >> 7 * levels ? 0 : probe_block(v, ino, levels, &at);
+        if (r || i->levels > LEVELS_MAX)
+            return r ? r : -EIO;
         *index = from;
-        if (r < 0)
-            return r;
-        if (hole && (!r || at != from))
+        if (from >> 7 * i->levels)
+            return hole ? 0 : -ENXIO;
+        const struct ptr *p = &i->data;
+        unsigned level = i->levels; /* of what p points to */
+        for (; level && p->place; level--) {
+            r = node_at(v, ino, level, from >> 7 * level, 0, &n);
+            if (r)
+                return r;
+            p = (const struct ptr *)n->data + (from >> 7 * (level - 1)) % FAN;
+        }
+        if (!p->place == hole)
             return 0;
-        if (!hole && from >> 7 * levels)
-            return -ENXIO;
-        *index = at;
-        if (!hole && r)
-            return 0;
-        from = hole ? from + 1 : at;
+        from = ((from >> 7 * level) + 1) << 7 * level;
     }
 }
 
-long tree_read(struct volume *v, uint64_t ino, uint64_t index, uint32_t count, uint8_t *buf)
+long tree_read(struct volume *v, uint64_t ino, uint64_t index, uint64_t count, uint8_t *buf)
 {
     struct node *n;
-    struct disk_inode *i;
-    struct ptr run[IO_BLOCKS];
     uint32_t got = 0;
-    int r = ino_get(v, ino, &i, NULL);
+    int r = tree_node(v, ino, 1, index / FAN, 0, &n);
     if (r)
-        return r;
-    bool one = count == 1 || !i->levels || node_find(v, ino, 0, index);
-    r = tree_node(v, ino, one ? 0 : 1, one ? index : index / FAN, 0, &n);
-    if (r == -ENOENT || (!r && one)) {
-        if (r)
-            memset(buf, 0, BLOCK_SIZE);
-        else
-            memcpy(buf, n->data, BLOCK_SIZE);
-        return 1;
-    }
-    if (r)
-        return r;
+        return r == -ENOENT ? 0 : r;
     const struct ptr *p = (const struct ptr *)n->data + index % FAN;
-    if (!p->place) {
-        memset(buf, 0, BLOCK_SIZE);
-        return 1;
-    }
-    while (got < count && got < IO_BLOCKS && index % FAN + got < FAN &&
-           p[got].place == p->place + got && !(got && node_find(v, ino, 0, index + got))) {
-        run[got] = p[got];
+    while (got < count && got < IO_BLOCKS && index % FAN + got < FAN && p->place &&
+           p[got].place == p->place + got && !node_find(v, ino, 0, index + got))
         got++;
-    }
-    r = block_get_run(v, run, got, buf);
+    r = got ? block_get_run(v, p, got, buf) : 0;
     return r ? r : (long)got;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Volumes made, opened, closed, and asked about.
+#include "trusted/volume/anchor.h"
 #include "trusted/volume/internal.h"
 
 #define DIR_MODE 0755u
@@ -202,18 +203,13 @@ int volume_open(const struct volume_disk *disk, const uint8_t key[VOLUME_KEY_SIZ
     return r;
 }
 
-int volume_close_at(struct volume *v, struct volume_state *last)
+int volume_close(struct volume *v, struct volume_state *last)
 {
     int r = v->read_only ? 0 : root_commit(v, true);
-    *last = v->now;
+    if (last)
+        *last = v->now;
     volume_abandon(v);
     return r;
-}
-
-int volume_close(struct volume *v)
-{
-    struct volume_state last;
-    return volume_close_at(v, &last);
 }
 
 const char *volume_reason(const struct volume *v)
@@ -278,19 +274,12 @@ void volume_info(const struct volume *v, struct volume_info *out)
                                 .files = s->files};
 }
 
-uint64_t volume_blocks(const struct volume *v)
-{
-    return v->super.blocks;
-}
-
-int volume_grow(struct volume *v, uint64_t blocks)
+/* To the end of its disk. */
+static int grow_volume(struct volume *v)
 {
     struct super *s = &v->super;
-    uint64_t before = s->blocks - map_fixed(s);
-    blocks = usable_blocks(blocks);
-    if (blocks < s->blocks || blocks > v->disk.blocks)
-        return -EINVAL;
-    if (blocks == s->blocks)
+    uint64_t before = s->blocks - map_fixed(s), blocks = usable_blocks(v->disk.blocks);
+    if (blocks <= s->blocks)
         return 0;
     int r = volume_commit(v);
     if (r)
@@ -299,4 +288,75 @@ int volume_grow(struct volume *v, uint64_t blocks)
     s->free += s->blocks - map_fixed(s) - before;
     map_init(v);
     return volume_commit(v);
+}
+
+#define SCAN_BLOCKS 2u /* all zeros: there is no volume yet */
+
+static bool is_blank(const struct volume_disk *disk, void *memory)
+{
+    const uint8_t *bytes = memory;
+    if (disk->read_blocks(disk->ctx, 0, memory, SCAN_BLOCKS))
+        return false;
+    for (size_t i = 0; i < SCAN_BLOCKS * BLOCK_SIZE; i++) {
+        if (bytes[i])
+            return false;
+    }
+    return true;
+}
+
+int volume_start(const struct volume_disk *disk, const uint8_t key[VOLUME_KEY_SIZE],
+                 const char *name, int flags, void *memory, size_t size, struct volume **out)
+{
+    int r = 0;
+    if (disk->blocks < SCAN_BLOCKS || size < VOLUME_MEMORY_MIN)
+        return -EINVAL;
+    if (!(flags & VOLUME_READ_ONLY) && is_blank(disk, memory)) {
+        r = disk->judge_found ? disk->judge_found(disk->ctx, NULL) : 0;
+        if (!r)
+            r = volume_create(disk, key, name, memory, size);
+    }
+    if (!r)
+        r = volume_open(disk, key, flags, memory, size, out);
+    if (r || flags & VOLUME_READ_ONLY)
+        return r;
+    r = grow_volume(*out);
+    if (r)
+        volume_abandon(*out);
+    return r;
+}
+
+const char *volume_why_not(int r)
+{
+    return r == -EKEYREJECTED
+               ? "its key does not open it: another volume's file, another key, or a "
+                 "disk that was changed"
+           : r == -EUCLEAN   ? "a record of its log that was acknowledged is damaged; restore it"
+           : r == -EOVERFLOW ? "its file is shorter than it was"
+           : r == -EPROTO    ? "it was made by another version"
+           : r == -EROFS     ? "it was not closed in order: open it for writing before"
+           : r == -EINVAL    ? "its file is too small: 16 MiB at least"
+           : r == -ENOMEM    ? "it does not fit in the memory of -m"
+           : r == -ENOENT    ? "the host brought no file for it (-v NAME:FILE)"
+                             : "its disk gives errors or wrong blocks";
+}
+
+void volume_count(const struct volume *v, const struct anchor_watch *watch, uint64_t now_ms,
+                  uint64_t counts[VOLUME_COUNTS])
+{
+    struct volume_state now;
+    struct volume_info info;
+    memset(counts, 0, VOLUME_COUNTS * sizeof(*counts));
+    volume_state(v, &now);
+    volume_info(v, &info);
+    counts[VOLUME_COUNT_SEQUENCE] = now.sequence;
+    counts[VOLUME_COUNT_LOG] = now.log_count;
+    counts[VOLUME_COUNT_PENDING] = volume_pending(v);
+    counts[VOLUME_COUNT_FREE] = info.available * 4096;
+    if (!watch || watch->mode == ANCHOR_NONE)
+        return;
+    counts[VOLUME_COUNT_ACKNOWLEDGED] = watch->acked.sequence;
+    counts[VOLUME_COUNT_ACKNOWLEDGED_LOG] = watch->acked.log_count;
+    counts[VOLUME_COUNT_SILENT] = now_ms - watch->heard;
+    counts[VOLUME_COUNT_AWAY] = watch->away;
+    counts[VOLUME_COUNT_LOST] = watch->lost;
 }

@@ -104,7 +104,7 @@ int volume_create(const struct volume_disk *disk, const uint8_t key[VOLUME_KEY_S
 int volume_open(const struct volume_disk *disk, const uint8_t key[VOLUME_KEY_SIZE], int flags,
                 void *memory, size_t size, struct volume **out);
 /* As whoever mounts it opens it: a disk of zeros becomes a new volume, unless read only; one that
- * was made larger is used to its end. Errors of volume_open, volume_create and volume_grow; *out
+ * was made larger is used to its end. Errors of volume_open and volume_create; *out
  * counts only with 0. */
 int volume_start(const struct volume_disk *disk, const uint8_t key[VOLUME_KEY_SIZE],
                  const char *name, int flags, void *memory, size_t size, struct volume **out);
@@ -112,10 +112,9 @@ int volume_start(const struct volume_disk *disk, const uint8_t key[VOLUME_KEY_SI
  * constant, which nobody frees. */
 const char *volume_why_not(int error);
 /* Commits, unless read only, and wipes the memory, whatever it returns: v is gone. 0, or -EIO: what
- * was not synced before may be lost. */
-int volume_close(struct volume *v);
-/* The same; *last is filled also on -EIO: what is on the disk then, for the anchor. */
-int volume_close_at(struct volume *v, struct volume_state *last);
+ * was not synced before may be lost. *last (or NULL) is what is on the disk then, for the anchor.
+ */
+int volume_close(struct volume *v, struct volume_state *last);
 /* Wipes the memory and writes nothing; v is gone. Whoever calls it still gets -EIO. */
 void volume_abandon(struct volume *v);
 
@@ -151,11 +150,6 @@ struct volume_info {
 };
 /* Never fails; *out is the caller's, wholly filled. */
 void volume_info(const struct volume *v, struct volume_info *out);
-/* Blocks of the disk that are the volume's. */
-uint64_t volume_blocks(const struct volume *v);
-/* Grows to `blocks` in all, which the disk has already. 0 (also where there is nothing to do);
- * -EINVAL: fewer than it has, or more than the disk; -EIO. Not for a read-only volume. */
-int volume_grow(struct volume *v, uint64_t blocks);
 
 /* --- files and names ---
  * Errors: -EIO: a block is not the one that was written last, or the volume refuses; of what
@@ -192,11 +186,9 @@ int volume_make(struct volume *v, uint64_t dir, struct volume_name name, uint32_
                 struct volume_owner owner, uint32_t rdev, struct volume_name link, uint64_t *ino);
 /* Another name of ino. -EEXIST, -EMLINK, -EPERM (it is a directory), -ENOENT, -ENOTDIR. */
 int volume_link(struct volume *v, uint64_t ino, uint64_t dir, struct volume_name name);
-/* Takes the name away. A file that has no more names stays until volume_forget. -ENOENT, -ENOTDIR;
- * -EISDIR: the name is a directory's. */
-int volume_unlink(struct volume *v, uint64_t dir, struct volume_name name);
-/* Likewise of an empty directory. -ENOTEMPTY, -ENOTDIR, -ENOENT. */
-int volume_rmdir(struct volume *v, uint64_t dir, struct volume_name name);
+/* Takes the name of a file, or of an empty directory, away. A file that has no more names stays
+ * until volume_forget. -ENOENT, -ENOTDIR, -ENOTEMPTY; -EISDIR: no directory was meant. */
+int volume_remove(struct volume *v, uint64_t dir, struct volume_name name, bool directory);
 /* What the new name named before is taken away as by unlink or rmdir; exchange: they swap. -ENOENT,
  * -ENOTDIR, -EISDIR, -ENOTEMPTY; -EINVAL: a directory would come below itself. */
 int volume_rename(struct volume *v, uint64_t dir, struct volume_name name, uint64_t to,
@@ -213,10 +205,8 @@ typedef int volume_each(void *arg, struct volume_name name, uint64_t ino, uint32
  * beside them. 0 at the end, the nonzero value of each_name, -ENOENT, -ENOTDIR. */
 int volume_list(struct volume *v, uint64_t dir, uint64_t from, volume_each *each_name, void *arg);
 
-/* Bytes of a link's text, cut at `size`, without NUL. -EINVAL: no link. */
-long volume_readlink(struct volume *v, uint64_t ino, char *buf, size_t size);
-/* Bytes read: fewer than asked for only at the end of the file. -EISDIR; -EINVAL: no regular file.
- * On an error `buf` is undefined. */
+/* Bytes read of a file or a link's text: fewer than asked for only at the end. -EISDIR. On an error
+ * `buf` is undefined. */
 long volume_read(struct volume *v, uint64_t ino, uint64_t offset, void *buf, size_t size);
 /* All `size` bytes (at most VOLUME_WRITE_MAX; more is -EINVAL), or none. A gap before `offset` is a
  * hole. -EFBIG, -EISDIR, -ENOENT; -EINVAL: no regular file. */
@@ -252,12 +242,11 @@ enum { VOLUME_XATTR_CREATE = 1, VOLUME_XATTR_REPLACE = 2 };
  * -ENOENT. */
 long volume_xattr_get(struct volume *v, uint64_t ino, struct volume_name name, void *value,
                       size_t size);
-/* Copies the value. flags: VOLUME_XATTR_*, which make it -EEXIST or -ENODATA. -ENOSPC: more than an
- * inode's 4 KiB; -ERANGE: no possible name; -ENOENT. */
+/* Copies the value; NULL: away with the attribute, -ENODATA: there is none. flags: VOLUME_XATTR_*,
+ * which make it -EEXIST or -ENODATA. -ENOSPC: more than an inode's 4 KiB; -ERANGE: no possible
+ * name; -ENOENT. */
 int volume_xattr_set(struct volume *v, uint64_t ino, struct volume_name name, const void *value,
                      size_t size, int flags);
-/* -ENODATA: there is none; -ERANGE: no possible name; -ENOENT. */
-int volume_xattr_remove(struct volume *v, uint64_t ino, struct volume_name name);
 /* Bytes of all names with their NULs, as listxattr(2) gives them; `size` 0 only asks. -ERANGE,
  * -ENOENT. */
 long volume_xattr_list(struct volume *v, uint64_t ino, char *buf, size_t size);

@@ -92,7 +92,7 @@ static int drop_privileges(struct server *s, uint64_t ino)
         serve_changed(s, ino);
     }
     if (!r)
-        r = volume_xattr_remove(s->v, ino, name);
+        r = volume_xattr_set(s->v, ino, name, NULL, 0, 0);
     return r == -ENODATA ? 0 : r;
 }
 
@@ -128,7 +128,7 @@ static long set_attr(struct server *s, const struct request *q)
 
 static long read_link(struct server *s, const struct request *q)
 {
-    return volume_readlink(s->v, q->node, q->out, VOLUME_LINK_MAX);
+    return volume_read(s->v, q->node, 0, q->out, VOLUME_LINK_MAX);
 }
 
 static const struct volume_name no_name;
@@ -185,8 +185,7 @@ static long create_file(struct server *s, const struct request *q)
 
 static long remove_name(struct server *s, const struct request *q)
 {
-    return (q->opcode == FUSE_RMDIR ? volume_rmdir : volume_unlink)(s->v, q->node,
-                                                                    text_at(q, 0, NULL));
+    return volume_remove(s->v, q->node, text_at(q, 0, NULL), q->opcode == FUSE_RMDIR);
 }
 
 static long rename_name(struct server *s, const struct request *q)
@@ -292,7 +291,7 @@ static long set_xattr(struct server *s, const struct request *q)
 
 static long remove_xattr(struct server *s, const struct request *q)
 {
-    return volume_xattr_remove(s->v, q->node, text_at(q, 0, NULL));
+    return volume_xattr_set(s->v, q->node, text_at(q, 0, NULL), NULL, 0, 0);
 }
 
 static long allocate_room(struct server *s, const struct request *q)

@@ -209,7 +209,7 @@ int keep_close(struct server *s)
         volume_abandon(s->v);
         return -EIO;
     }
-    int r = volume_close_at(s->v, &last);
+    int r = volume_close(s->v, &last);
     if (!r && has_anchor(&s->keeper))
         release_anchor(&s->keeper, &last);
     return r;

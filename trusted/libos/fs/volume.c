@@ -283,7 +283,7 @@ static int list_names(struct dentry *dir, struct listing *l)
 static long read_link(struct inode *i, char *buf, size_t size)
 {
     struct volume_mount *m = volume_of(i);
-    return (long)end_call(m, volume_readlink(begin_call(m), i->ino, buf, size));
+    return (long)end_call(m, volume_read(begin_call(m), i->ino, 0, buf, size));
 }
 
 static const struct inode_ops volume_ops = {.lookup = lookup_name,
@@ -431,11 +431,7 @@ static int drop_name(struct inode *dir, const char *name, const struct inode *i)
     struct volume_name n = {name, strlen(name)};
     bool is_dir = (i->mode & S_IFMT) == S_IFDIR;
     int r = may_change(m);
-    if (r)
-        return r;
-    begin_call(m);
-    return (int)end_call(m, is_dir ? volume_rmdir(m->v, dir->ino, n)
-                                   : volume_unlink(m->v, dir->ino, n));
+    return r ? r : (int)end_call(m, volume_remove(begin_call(m), dir->ino, n, is_dir));
 }
 
 static int move_name(struct inode *dir, const char *name, struct inode *to, const char *new_name,
@@ -489,9 +485,9 @@ static long use_attr(struct inode *i, enum attr_use what, const char *name, void
     case ATTR_GET:
         return (long)end_call(m, volume_xattr_get(v, i->ino, n, value, size));
     case ATTR_SET:
-        return (long)end_call(m, volume_xattr_set(v, i->ino, n, value, size, flags));
+        return (long)end_call(m, volume_xattr_set(v, i->ino, n, value ? value : "", size, flags));
     case ATTR_REMOVE:
-        return (long)end_call(m, volume_xattr_remove(v, i->ino, n));
+        return (long)end_call(m, volume_xattr_set(v, i->ino, n, NULL, 0, 0));
     default:
         return (long)end_call(m, volume_xattr_list(v, i->ino, value, size));
     }
@@ -621,7 +617,7 @@ static int close_mount(struct volume_mount *m)
         return (int)end_call(m, -EIO);
     }
     r = flush_all_pages(m);
-    int closed = (int)end_call(m, volume_close_at(begin_call(m), &last));
+    int closed = (int)end_call(m, volume_close(begin_call(m), &last));
     if (!closed && m->keeper)
         release_anchor(m->keeper, &last);
     return r ? r : closed;
