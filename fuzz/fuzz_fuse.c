@@ -96,6 +96,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         data += 3 + n;
         size -= 3 + n;
     }
+    for (size_t i = 0; i < s.known_pages; i++)
+        free(s.known[i]);
     free(s.known);
     volume_abandon(s.v);
     return 0;

@@ -11,6 +11,8 @@
 #include "trusted/guest/volume/server.h"
 
 #define CAPABILITY "security.capability"
+#define FOREVER (1ull << 40) /* seconds: nobody else changes the volume */
+#define DOTS 2u              /* places before the volume's own: . and .. */
 
 static int64_t ns_of(uint64_t s, uint32_t rest)
 {
@@ -21,10 +23,43 @@ static int64_t ns_of(uint64_t s, uint32_t rest)
     return ns;
 }
 
+static uint64_t seconds_of(int64_t ns, uint32_t *rest)
+{
+    int64_t s = ns / 1000000000, r = ns % 1000000000;
+    *rest = (uint32_t)(r < 0 ? r + 1000000000 : r);
+    return (uint64_t)(r < 0 ? s - 1 : s);
+}
+
+static void fill_attr(const struct volume_stat *st, struct fuse_attr *a)
+{
+    *a = (struct fuse_attr){.ino = st->ino,
+                            .size = st->size,
+                            .blocks = st->blocks * 8,
+                            .mode = st->mode,
+                            .nlink = st->nlink,
+                            .uid = st->uid,
+                            .gid = st->gid,
+                            .rdev = st->rdev,
+                            .blksize = 4096};
+    a->atime = seconds_of(st->atime, &a->atimensec);
+    a->mtime = seconds_of(st->mtime, &a->mtimensec);
+    a->ctime = seconds_of(st->ctime, &a->ctimensec);
+}
+
+/* The kernel knows the inode once more. */
 static long answer_entry(struct server *s, const struct request *q, uint64_t ino)
 {
-    int r = fill_entry(s, ino, q->out);
-    return r ? r : (long)sizeof(struct fuse_entry_out);
+    struct fuse_entry_out *e = q->out;
+    struct volume_stat st;
+    int r = volume_stat(s->v, ino, &st);
+    if (!r)
+        r = known_add(s, ino);
+    if (r)
+        return r;
+    *e = (struct fuse_entry_out){
+        .nodeid = ino, .generation = st.generation, .entry_valid = FOREVER, .attr_valid = FOREVER};
+    fill_attr(&st, &e->attr);
+    return sizeof(*e);
 }
 
 static long answer_attr(struct server *s, const struct request *q)
@@ -98,29 +133,24 @@ static int drop_privileges(struct server *s, uint64_t ino)
 
 static long set_attr(struct server *s, const struct request *q)
 {
-    static const struct {
-        uint32_t theirs, ours;
-    } bits[] = {{FATTR_MODE, VOLUME_SET_MODE},   {FATTR_UID, VOLUME_SET_UID},
-                {FATTR_GID, VOLUME_SET_GID},     {FATTR_SIZE, VOLUME_SET_SIZE},
-                {FATTR_ATIME, VOLUME_SET_ATIME}, {FATTR_MTIME, VOLUME_SET_MTIME},
-                {FATTR_CTIME, VOLUME_SET_CTIME}};
+    _Static_assert(FATTR_MODE == VOLUME_SET_MODE && FATTR_UID == VOLUME_SET_UID &&
+                       FATTR_GID == VOLUME_SET_GID && FATTR_SIZE == VOLUME_SET_SIZE &&
+                       FATTR_ATIME == VOLUME_SET_ATIME && FATTR_MTIME == VOLUME_SET_MTIME,
+                   "the same bits");
     const struct fuse_setattr_in *in = (const void *)q->arg;
-    struct volume_change c = {.mode = in->mode & 07777,
-                              .uid = in->uid,
-                              .gid = in->gid,
-                              .size = in->size,
-                              .atime = ns_of(in->atime, in->atimensec),
-                              .mtime = ns_of(in->mtime, in->mtimensec)};
-    for (size_t i = 0; i < sizeof(bits) / sizeof(bits[0]); i++)
-        c.what |= in->valid & bits[i].theirs ? bits[i].ours : 0;
-    if (in->valid & FATTR_ATIME_NOW)
-        c.atime = disk_now();
-    if (in->valid & FATTR_MTIME_NOW)
-        c.mtime = disk_now();
+    int64_t now = disk_now();
+    struct volume_change c = {
+        .what = in->valid & (VOLUME_SET_CTIME - 1),
+        .mode = in->mode & 07777,
+        .uid = in->uid,
+        .gid = in->gid,
+        .size = in->size,
+        .atime = in->valid & FATTR_ATIME_NOW ? now : ns_of(in->atime, in->atimensec),
+        .mtime = in->valid & FATTR_MTIME_NOW ? now : ns_of(in->mtime, in->mtimensec),
+        .ctime = in->valid & FATTR_CTIME ? ns_of(in->ctime, in->ctimensec) : now};
     int r = in->valid & FATTR_KILL_SUIDGID ? drop_privileges(s, q->node) : 0;
-    if (!r && c.what) {
+    if (!r && (c.what || in->valid & FATTR_CTIME)) {
         c.what |= VOLUME_SET_CTIME;
-        c.ctime = in->valid & FATTR_CTIME ? ns_of(in->ctime, in->ctimensec) : disk_now();
         r = volume_set(s->v, q->node, &c);
     }
     return r ? r : answer_attr(s, q);
@@ -194,16 +224,10 @@ static long rename_name(struct server *s, const struct request *q)
     const struct fuse_rename2_in *in = (const void *)q->arg; /* FUSE_RENAME's is its beginning */
     size_t head = plain ? sizeof(struct fuse_rename_in) : sizeof(*in);
     struct volume_name from = text_at(q, head, NULL), name = text_at(q, head, &from);
-    uint64_t ino, to = in->newdir;
-    uint32_t flags = plain ? 0 : in->flags;
+    uint32_t flags = plain ? 0 : in->flags; /* NOREPLACE: the kernel has looked */
     if (flags & ~(uint32_t)(RENAME_NOREPLACE | RENAME_EXCHANGE))
         return -EINVAL;
-    if (flags & RENAME_NOREPLACE) {
-        int r = volume_lookup(s->v, to, name, &ino);
-        if (r != -ENOENT)
-            return r ? r : -EEXIST;
-    }
-    return volume_rename(s->v, q->node, from, to, name, flags & RENAME_EXCHANGE);
+    return volume_rename(s->v, q->node, from, in->newdir, name, flags & RENAME_EXCHANGE);
 }
 
 static long add_link(struct server *s, const struct request *q)
@@ -328,9 +352,8 @@ static long seek_file(struct server *s, const struct request *q)
 /* Without FUSE_ASYNC_DIO: after such writes the kernel leaves old pages in its cache. */
 static long start_session(struct server *s, const struct request *q)
 {
-    static const uint64_t wanted = FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_DO_READDIRPLUS |
-                                   FUSE_READDIRPLUS_AUTO | FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES |
-                                   FUSE_CACHE_SYMLINKS | FUSE_HANDLE_KILLPRIV_V2;
+    static const uint64_t wanted = FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_PARALLEL_DIROPS |
+                                   FUSE_MAX_PAGES | FUSE_CACHE_SYMLINKS | FUSE_HANDLE_KILLPRIV_V2;
     const struct fuse_init_in *in = (const void *)q->arg;
     if (in->major != FUSE_KERNEL_VERSION || in->minor < 31)
         return -EPROTO;
@@ -347,29 +370,62 @@ static long start_session(struct server *s, const struct request *q)
     return sizeof(struct fuse_init_out);
 }
 
-static long end_session(struct server *s, const struct request *q)
-{
-    s->ended = true;
-    return 0;
-}
-
-static long ignore_it(struct server *s, const struct request *q)
-{
-    return NO_ANSWER;
-}
-
-static long say_yes(struct server *s, const struct request *q)
-{
-    return 0;
-}
-
 static long open_dir(struct server *s, const struct request *q)
 {
     *(struct fuse_open_out *)q->out = (struct fuse_open_out){0};
     return sizeof(struct fuse_open_out);
 }
 
-/* What is not here is -ENOSYS, which the kernel remembers: it opens files without asking. */
+/* A list that grows by entries: a name that stays is seen once, whatever comes and goes meanwhile.
+ */
+struct page {
+    uint8_t *out;
+    size_t room, used;
+    uint64_t next; /* of the last entry's place */
+    size_t whole;  /* bytes before those that share it: they come all or not at all */
+};
+
+static int put_entry(void *arg, struct volume_name name, uint64_t ino, uint32_t mode, uint64_t next)
+{
+    struct page *p = arg;
+    size_t size = FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET + name.size);
+    struct fuse_dirent *d = (struct fuse_dirent *)(p->out + p->used);
+    if (next != p->next)
+        p->whole = p->used;
+    p->next = next;
+    if (p->used + size > p->room) {
+        p->used = p->whole;
+        return 1;
+    }
+    memset(d, 0, size);
+    d->ino = ino;
+    d->off = next + DOTS;
+    d->namelen = (uint32_t)name.size;
+    d->type = mode >> 12 & 15;
+    memcpy(d->name, name.text, name.size);
+    p->used += size;
+    return 0;
+}
+
+static long read_dir(struct server *s, const struct request *q)
+{
+    const struct fuse_read_in *in = (const void *)q->arg;
+    uint64_t from = in->offset;
+    struct page p = {.out = q->out,
+                     .room = in->size < SERVER_DATA_MAX ? in->size : SERVER_DATA_MAX};
+    struct volume_stat st;
+    int r = volume_stat(s->v, q->node, &st);
+    if (!r && from < 1)
+        r = put_entry(&p, (struct volume_name){".", 1}, st.ino, st.mode, 1 - (uint64_t)DOTS);
+    if (!r && from < DOTS)
+        r = put_entry(&p, (struct volume_name){"..", 2}, st.parent, st.mode, 0);
+    if (!r)
+        r = volume_list(s->v, q->node, from < DOTS ? 0 : from - DOTS, put_entry, &p);
+    return r < 0 ? r : (long)p.used;
+}
+
+/* What is not here is -ENOSYS, which the kernel remembers: it opens files without asking, and ends
+ * requests without interrupting them. */
 static const struct {
     long (*handle)(struct server *s, const struct request *q);
     uint32_t size; /* of the argument, at least */
@@ -390,7 +446,6 @@ static const struct {
     [FUSE_READ] = {read_file, sizeof(struct fuse_read_in), false},
     [FUSE_WRITE] = {write_file, sizeof(struct fuse_write_in), true},
     [FUSE_STATFS] = {stat_fs, 0, false},
-    [FUSE_RELEASE] = {say_yes, 0, false},
     [FUSE_FSYNC] = {ask_sync, 0, false},
     [FUSE_SETXATTR] = {set_xattr, FUSE_COMPAT_SETXATTR_IN_SIZE + 1, true},
     [FUSE_GETXATTR] = {read_xattr, sizeof(struct fuse_getxattr_in) + 1, false},
@@ -398,15 +453,11 @@ static const struct {
     [FUSE_REMOVEXATTR] = {remove_xattr, 1, true},
     [FUSE_INIT] = {start_session, 16, false},
     [FUSE_OPENDIR] = {open_dir, 0, false},
-    [FUSE_READDIR] = {dir_read, sizeof(struct fuse_read_in), false},
-    [FUSE_RELEASEDIR] = {say_yes, 0, false},
+    [FUSE_READDIR] = {read_dir, sizeof(struct fuse_read_in), false},
     [FUSE_FSYNCDIR] = {ask_sync, 0, false},
     [FUSE_CREATE] = {create_file, sizeof(struct fuse_create_in) + 1, true},
-    [FUSE_INTERRUPT] = {ignore_it, 0, false},
-    [FUSE_DESTROY] = {end_session, 0, false},
     [FUSE_BATCH_FORGET] = {forget_many, sizeof(struct fuse_batch_forget_in), false},
     [FUSE_FALLOCATE] = {allocate_room, sizeof(struct fuse_fallocate_in), true},
-    [FUSE_READDIRPLUS] = {dir_read, sizeof(struct fuse_read_in), false},
     [FUSE_RENAME2] = {rename_name, sizeof(struct fuse_rename2_in) + 2, true},
     [FUSE_LSEEK] = {seek_file, sizeof(struct fuse_lseek_in), false},
     [FUSE_SYNCFS] = {ask_sync, 0, false},

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The anchor: the broker remembers the volume's states, and the agent asks it for us.
+// What must be on the disk, and what the anchor must have: the broker remembers the volume's
+// states, and the agent asks it for us.
 //
-// One question is under way at a time, and the volume is used meanwhile; who may not go on before
-// the answer is kept here. Attacks expected here: none but that no answer comes (anchor.h).
+// A flush takes long: it is a thread's, and whoever asks for a sync meanwhile waits for the next,
+// all of them together. Of the anchor one question is under way at a time. The volume is used on;
+// who may not go on is kept here. Attacks expected here: none but that no answer comes (anchor.h).
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -15,6 +19,110 @@
 #include "trusted/guest/volume/server.h"
 
 #define RELEASE_MS 10000 /* for the anchor to hear that the volume is closed */
+
+/* --- on the disk --- */
+
+static void tell_event(int fd)
+{
+    (void)sh_write_all(fd, &(uint64_t){1}, sizeof(uint64_t));
+}
+
+static void take_event(int fd)
+{
+    (void)sh_read_all(fd, &(uint64_t){0}, sizeof(uint64_t));
+}
+
+static void *flush_always(void *arg)
+{
+    struct server *s = arg;
+    for (;;) {
+        take_event(s->flush_fd);
+        s->flush_result = fdatasync(s->disk_fd) ? -EIO : 0;
+        tell_event(s->flushed_fd);
+    }
+    return NULL;
+}
+
+int sync_start(struct server *s)
+{
+    pthread_t thread;
+    pthread_attr_t attr;
+    s->flush_fd = eventfd(0, EFD_CLOEXEC);
+    s->flushed_fd = eventfd(0, EFD_CLOEXEC);
+    if (s->flush_fd < 0 || s->flushed_fd < 0 || pthread_attr_init(&attr) ||
+        pthread_attr_setstacksize(&attr, 65536))
+        return -ENOMEM;
+    return -pthread_create(&thread, &attr, flush_always, s);
+}
+
+/* All that was done before the waiters' turn is on the disk, or is not. */
+static void end_flush(struct server *s, int error)
+{
+    struct volume_state state;
+    bool later = !error && s->keeper.watch.mode == ANCHOR_STRICT;
+    size_t left = 0;
+    volume_state(s->v, &state);
+    for (size_t i = 0; i < s->waiter_count; i++) {
+        struct waiter w = s->waiters[i];
+        if (w.stage == WAIT_FLUSH && !later) {
+            serve_answer(s, w.unique, error, 0);
+            continue;
+        }
+        if (w.stage == WAIT_FLUSH)
+            w = (struct waiter){w.unique, WAIT_ANCHOR, state};
+        s->waiters[left++] = w;
+    }
+    s->keeper.watch.wanted = s->keeper.watch.wanted || (later && left);
+    s->waiter_count = left;
+}
+
+static void begin_flush(struct server *s)
+{
+    int r = s->keeper.watch.lost ? -EIO : volume_sync_begin(s->v);
+    for (size_t i = 0; i < s->waiter_count; i++) {
+        if (s->waiters[i].stage == WAIT_TURN)
+            s->waiters[i].stage = WAIT_FLUSH;
+    }
+    s->turn_wanted = false;
+    s->flushing = r == 1;
+    if (s->flushing)
+        tell_event(s->flush_fd);
+    else
+        end_flush(s, r);
+}
+
+void sync_ask(struct server *s, uint64_t unique)
+{
+    if (s->waiter_count == SERVER_WAITERS)
+        sync_flushed(s);
+    s->waiters[s->waiter_count++] = (struct waiter){.unique = unique, .stage = WAIT_TURN};
+    s->turn_wanted = true;
+    if (!s->flushing)
+        begin_flush(s);
+}
+
+void sync_flushed(struct server *s)
+{
+    take_event(s->flushed_fd);
+    s->flushing = false;
+    end_flush(s, volume_sync_end(s->v, s->flush_result));
+    if (s->turn_wanted)
+        begin_flush(s);
+}
+
+void sync_later(struct server *s)
+{
+    if (!s->flushing && volume_pending(s->v))
+        begin_flush(s);
+}
+
+void sync_wait(struct server *s)
+{
+    while (s->flushing)
+        sync_flushed(s);
+}
+
+/* --- with the anchor --- */
 
 uint64_t keep_now(void)
 {
@@ -106,19 +214,20 @@ int keep_may_change(const struct server *s)
 }
 
 /* Who waits for states that the anchor has, or in vain. */
-static void answer_synced(struct server *s)
+static void answer_anchored(struct server *s)
 {
-    struct keeper *k = &s->keeper;
+    const struct keeper *k = &s->keeper;
     size_t left = 0;
     int r = keep_may_change(s);
-    for (size_t i = 0; i < k->synced_count; i++) {
-        bool has = anchor_has(&k->watch, &k->synced[i].state);
-        if (has || r == -EIO || (k->hurried && k->watch.away))
-            serve_answer(s, k->synced[i].unique, has ? 0 : -EIO, 0);
+    for (size_t i = 0; i < s->waiter_count; i++) {
+        const struct waiter *w = &s->waiters[i];
+        bool has = anchor_has(&k->watch, &w->state);
+        if (w->stage == WAIT_ANCHOR && (has || r == -EIO || (k->hurried && k->watch.away)))
+            serve_answer(s, w->unique, has ? 0 : -EIO, 0);
         else
-            k->synced[left++] = k->synced[i];
+            s->waiters[left++] = *w;
     }
-    k->synced_count = left;
+    s->waiter_count = left;
 }
 
 size_t keep_take_held(struct server *s)
@@ -147,7 +256,7 @@ long keep_round(struct server *s)
         if (ask_anchor(k, &state, ANCHOR_ADVANCE))
             keep_heard(s);
     }
-    answer_synced(s);
+    answer_anchored(s);
     long left = (long)(k->watch.due - keep_now());
     return k->watch.lost ? -1 : left < 0 || k->asking ? ANCHOR_PERIOD_MS : left;
 }
@@ -174,21 +283,6 @@ int keep_hold(struct server *s, size_t size)
     memcpy(copy, s->in, size);
     k->held[k->held_count++] = (struct held){copy, size};
     return 0;
-}
-
-void keep_synced(struct server *s, const uint64_t *waiters, size_t count, int error)
-{
-    struct keeper *k = &s->keeper;
-    struct volume_state state;
-    bool later = !error && k->watch.mode == ANCHOR_STRICT;
-    volume_state(s->v, &state);
-    for (size_t i = 0; i < count; i++) {
-        if (later && k->synced_count < SERVER_WAITERS)
-            k->synced[k->synced_count++] = (struct synced){waiters[i], state};
-        else
-            serve_answer(s, waiters[i], later ? -EIO : error, 0);
-    }
-    k->watch.wanted = k->watch.wanted || later;
 }
 
 /* The last state, if it can be had in time. */

@@ -83,8 +83,7 @@ static int time_left(struct server *s)
 /* For one more that has to wait. */
 static bool has_room(const struct server *s)
 {
-    return s->keeper.held_count < SERVER_HELD &&
-           s->current_count + s->next_count + s->keeper.synced_count < SERVER_WAITERS;
+    return s->keeper.held_count < SERVER_HELD && s->waiter_count < SERVER_WAITERS;
 }
 
 int serve_requests(struct server *s)

@@ -41,11 +41,6 @@ struct server_answer {
 #define SERVER_WAITERS 512u /* requests that wait for a sync; more are not taken */
 #define SERVER_HELD 32u /* changes that wait for the anchor; more are not taken from the kernel */
 
-/* How often the kernel has heard of an inode, less how often it forgot it. */
-struct known {
-    uint64_t ino, count; /* ino 0: free */
-};
-
 /* What the anchor is asked, and who waits for it (keep.c). */
 struct keeper {
     int fd;       /* to who asks it for us */
@@ -56,16 +51,18 @@ struct keeper {
     struct anchor_question question;
     struct anchor_answer answer;
     char why[SERVER_LINE_MAX]; /* what was found may not be used, or how the anchor failed */
-    struct synced {
-        uint64_t unique; /* on the disk, and strict: the anchor must have it too */
-        struct volume_state state;
-    } synced[SERVER_WAITERS];
-    size_t synced_count;
     struct held {
         uint8_t *request;
         size_t size;
     } held[SERVER_HELD];
     size_t held_count;
+};
+
+/* A request that is answered when all that was done before it is on the disk. */
+struct waiter {
+    uint64_t unique;
+    enum { WAIT_TURN, WAIT_FLUSH, WAIT_ANCHOR } stage; /* the last where it is strict */
+    struct volume_state state;                         /* that the anchor must have */
 };
 
 struct server {
@@ -76,15 +73,14 @@ struct server {
     uint64_t commit_at; /* ms: what nobody synced is synced then */
     uint64_t counts_at; /* ms: the counts are written again then */
     struct keeper keeper;
-    /* sync.c */
     int flush_fd, flushed_fd; /* eventfds: to the thread that flushes, and back */
     int flush_result;
-    bool flushing;
-    uint64_t current[SERVER_WAITERS], next[SERVER_WAITERS]; /* requests that wait */
-    size_t current_count, next_count;
-    /* known.c */
-    struct known *known;
-    size_t known_count, known_room;
+    bool flushing, turn_wanted;
+    struct waiter waiters[SERVER_WAITERS];
+    size_t waiter_count;
+    uint64_t *
+        *known; /* how often the kernel has heard of each inode, less how often it forgot it */
+    size_t known_pages;
     uint8_t *in, *out; /* one request and its answer */
 };
 
@@ -104,15 +100,11 @@ struct request {
 struct volume_disk disk_of(struct server *s);
 int64_t disk_now(void); /* ns since 1970 */
 
-/* known.c: 0 or -ENOMEM; whether none is left. */
+/* known.c: 0 or -ENOMEM. */
 int known_add(struct server *s, uint64_t ino);
 void known_forget(struct server *s, uint64_t ino, uint64_t count);
 
 /* answer.c */
-#define FOREVER (1ull << 40) /* seconds: nobody else changes the volume */
-void fill_attr(const struct volume_stat *st, struct fuse_attr *a);
-/* The kernel knows the inode once more. 0 or -errno. */
-int fill_entry(struct server *s, uint64_t ino, struct fuse_entry_out *e);
 /* Sends what stands in s->out: `size` bytes behind the header, or an error. */
 void serve_answer(struct server *s, uint64_t unique, int error, size_t size);
 
@@ -122,7 +114,7 @@ void serve_changed(struct server *s, uint64_t ino);
 /* A line for the instance's log. */
 void serve_tell(const char *line);
 
-/* sync.c */
+/* keep.c */
 int sync_start(struct server *s);
 /* Answers the request when all that was done before it is on the disk. */
 void sync_ask(struct server *s, uint64_t unique);
@@ -131,8 +123,6 @@ void sync_flushed(struct server *s);
 /* What nobody asked for. */
 void sync_later(struct server *s);
 void sync_wait(struct server *s);
-
-/* keep.c */
 /* Before the volume is opened, with what PID 1 said: 0 or -errno. */
 int keep_start(struct server *s, const struct server_order *o);
 /* For struct volume_disk. */
@@ -147,15 +137,9 @@ int keep_may_change(const struct server *s);
 int keep_hold(struct server *s, size_t size);
 /* The next that was held and may go on now, in s->in: its size; 0: there is none. */
 size_t keep_take_held(struct server *s);
-/* All that was asked to be on the disk is (0) or is not: who waits is answered now, or when the
- * anchor has it. */
-void keep_synced(struct server *s, const uint64_t *waiters, size_t count, int error);
 /* Closes the volume, and the anchor hears of its last state. 0 or -errno. */
 int keep_close(struct server *s);
 uint64_t keep_now(void);
-
-/* dir.c: FUSE_READDIR and FUSE_READDIRPLUS. The size of the answer in q->out, or -errno. */
-long dir_read(struct server *s, const struct request *q);
 
 /* serve.c */
 /* Until the file system is unmounted. 0 or -errno. */
