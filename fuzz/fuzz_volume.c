@@ -143,8 +143,7 @@ static void make_base(void)
     memory = aligned_alloc(BLOCK, MEMORY);
     disk = calloc(BLOCKS, BLOCK);
     base = calloc(BLOCKS, BLOCK);
-    if (volume_create(&table, key, "", memory, MEMORY) ||
-        volume_open(&table, key, 0, memory, MEMORY, &v))
+    if (volume_start(&table, key, "", 0, memory, MEMORY, &v))
         abort();
     if (volume_make(v, VOLUME_ROOT, name_of("dir"), 040755, owner, 0, none, &dir))
         abort();
@@ -190,7 +189,7 @@ static void use_folder(struct volume *v)
         if (i % 3)
             volume_make(v, folder, name_of(name), 0100644, owner, 0, none, &ino);
         else
-            volume_remove(v, folder, name_of(name), false);
+            volume_remove(v, folder, name_of(name));
         name[0]++;
         volume_make(v, folder, name_of(name), 0100644, owner, 0, none, &ino);
         name[0]--;
@@ -219,8 +218,8 @@ static void use(struct volume *v)
     volume_set(v, ino, &c);
     volume_make(v, VOLUME_ROOT, name_of("new"), 0100600, owner, 0, none, &ino);
     volume_rename(v, VOLUME_ROOT, name_of("new"), 3, name_of("name-11"), false);
-    volume_remove(v, VOLUME_ROOT, name_of("name-12"), false);
-    volume_remove(v, VOLUME_ROOT, name_of("dir"), true);
+    volume_remove(v, VOLUME_ROOT, name_of("name-12"));
+    volume_remove(v, VOLUME_ROOT, name_of("dir"));
     volume_sync(v);
     volume_commit(v);
     volume_check(v, ignore, NULL);

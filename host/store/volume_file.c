@@ -166,7 +166,10 @@ int sh_volume_file_format(struct sh_volume_file *f, const char *key_file, const 
     int r = sh_volume_key(key_file, key, err);
     if (r)
         return r;
-    r = volume_create(&d, key, name, f->memory, VOLUME_MEMORY);
+    struct volume *v;
+    r = volume_start(&d, key, name, 0, f->memory, VOLUME_MEMORY, &v);
+    if (!r)
+        r = volume_close(v, NULL);
     explicit_bzero(key, sizeof(key));
     return r ? sh_fail(err, r, "the volume %s: %s", f->path, volume_why_not(r)) : 0;
 }

@@ -3,6 +3,7 @@
 # Databases on a volume, killed with SIGKILL in the middle of work: redis with appendfsync always, SQLite (WAL and
 # rollback journal), PostgreSQL. What they acknowledged is there, and their own checks find nothing. The broker has
 # each second's state (freshness=session); an earlier file is refused.
+# May take 900 s: some fifteen kills and recoveries, on a machine that may have other work.
 . tests/apps/lib.sh
 KILLS=${SHELTER_KILLS:-3} # of each, at random moments of its work
 need redis-server redis-cli sqlite3 busybox

@@ -327,13 +327,10 @@ static inline int both_remove(struct model *m, struct volume *v, uint64_t *rando
     struct model_name *n = &m->names[at];
     if (!n->inode)
         return 0;
-    bool is_dir = (m->inodes[n->inode].mode & 0170000) == 040000, rmdir = sim_next(random) % 8 == 0;
-    rmdir = is_dir != rmdir;
+    bool is_dir = (m->inodes[n->inode].mode & 0170000) == 040000;
     uint64_t dir = m->inodes[n->dir].ino;
-    int want = rmdir != is_dir                       ? (rmdir ? -ENOTDIR : -EISDIR)
-               : is_dir && !model_empty(m, n->inode) ? -ENOTEMPTY
-                                                     : 0;
-    int r = volume_remove(v, dir, vname(n->text), rmdir);
+    int want = is_dir && !model_empty(m, n->inode) ? -ENOTEMPTY : 0;
+    int r = volume_remove(v, dir, vname(n->text));
     if (r != want)
         return r == -ENOSPC ? r : DIFFER;
     if (r)
@@ -343,21 +340,22 @@ static inline int both_remove(struct model *m, struct volume *v, uint64_t *rando
     return model_lost(m, v, inode);
 }
 
+/* 1: what no kernel lets through. */
 static inline int rename_wanted(struct model *m, const struct model_name *n, uint32_t to,
                                 const struct model_name *there, bool exchange)
 {
     bool is_dir = (m->inodes[n->inode].mode & 0170000) == 040000;
     bool there_dir = there && (m->inodes[there->inode].mode & 0170000) == 040000;
     if (is_dir && model_below(m, to, n->inode))
-        return -EINVAL;
+        return 1;
     if (exchange && there_dir && model_below(m, n->dir, there->inode))
-        return -EINVAL;
+        return 1;
     if (exchange)
         return there ? 0 : -ENOENT;
     if (!there || there->inode == n->inode)
         return 0;
     if (is_dir != there_dir)
-        return is_dir ? -ENOTDIR : -EISDIR;
+        return 1;
     return is_dir && !model_empty(m, there->inode) ? -ENOTEMPTY : 0;
 }
 
@@ -383,6 +381,8 @@ static inline int both_rename(struct model *m, struct volume *v, uint64_t *rando
     model_name(text, random);
     struct model_name *there = model_find(m, to, text);
     int want = rename_wanted(m, n, to, there, exchange);
+    if (want == 1)
+        return 0;
     int r = volume_rename(v, m->inodes[n->dir].ino, vname(n->text), m->inodes[to].ino, vname(text),
                           exchange);
     if (r != want)

@@ -174,4 +174,13 @@ static inline void sim_cut(const struct sim *s, struct sim *to, int how, uint64_
     }
 }
 
+/* A new volume, closed. */
+static inline int volume_create(const struct volume_disk *d, const uint8_t *key, const char *name,
+                                void *memory, size_t size)
+{
+    struct volume *v;
+    int r = volume_start(d, key, name, 0, memory, size, &v);
+    return r ? r : volume_close(v, NULL);
+}
+
 #endif

@@ -96,9 +96,9 @@ int volume_link(struct volume *v, uint64_t ino, uint64_t dir, struct volume_name
     return run_now(v, &op);
 }
 
-int volume_remove(struct volume *v, uint64_t dir, struct volume_name name, bool directory)
+int volume_remove(struct volume *v, uint64_t dir, struct volume_name name)
 {
-    struct op op = {.type = directory ? OP_RMDIR : OP_UNLINK, .name = name, .a = {dir}};
+    struct op op = {.type = OP_REMOVE, .name = name, .a = {dir}};
     return run_now(v, &op);
 }
 

@@ -63,24 +63,18 @@ void crypt_expand(struct crypt_key *k, const uint8_t key[CRYPT_KEY_SIZE])
     crypt_wipe(h, sizeof(h));
 }
 
-/* size: whole blocks of 16 */
-static void hash_blocks(struct crypt_key *k, const uint8_t *in, size_t size)
-{
-    if (size && use_avx)
-        gcm_ghash_avx(k->xi, k->table, in, size);
-    else if (size)
-        gcm_ghash_clmul(k->xi, k->table, in, size);
-}
-
 static void hash_bytes(struct crypt_key *k, const uint8_t *in, size_t size)
 {
+    void (*hash)(uint8_t *, const uint64_t *, const uint8_t *, size_t) =
+        use_avx ? gcm_ghash_avx : gcm_ghash_clmul;
     uint8_t last[16] = {0};
     size_t whole = size & ~(size_t)15;
-    hash_blocks(k, in, whole);
+    if (whole)
+        hash(k->xi, k->table, in, whole);
     if (whole == size)
         return;
     memcpy(last, in + whole, size - whole);
-    hash_blocks(k, last, sizeof(last));
+    hash(k->xi, k->table, last, sizeof(last));
 }
 
 static void next_counter(uint8_t counter[16], size_t blocks)
@@ -106,23 +100,26 @@ static void crypt_stream(struct crypt_key *k, uint8_t counter[16], const uint8_t
     crypt_wipe(last, sizeof(last));
 }
 
-/* counter: the block for the tag, then the first of the text. */
-static void begin_text(struct crypt_key *k, const uint8_t nonce[CRYPT_NONCE_SIZE], const void *aad,
-                       size_t aad_size, uint8_t counter[16], uint8_t mask[16])
+/* Both directions; tag: what it is. */
+static void crypt_text(struct crypt_key *k, bool seal, const uint8_t nonce[CRYPT_NONCE_SIZE],
+                       const void *aad, size_t aad_size, const uint8_t *in, uint8_t *out,
+                       size_t size, uint8_t tag[CRYPT_TAG_SIZE])
 {
+    uint8_t counter[16] = {[15] = 1}, mask[16], sizes[16];
+    size_t done = 0;
     memcpy(counter, nonce, CRYPT_NONCE_SIZE);
-    memcpy(counter + 12, "\0\0\0\1", 4);
     aesni_encrypt(counter, mask, &k->aes);
     next_counter(counter, 1);
     memset(k->xi, 0, sizeof(k->xi));
-    if (aad_size)
-        hash_bytes(k, aad, aad_size);
-}
-
-static void finish_tag(struct crypt_key *k, size_t aad_size, size_t size, const uint8_t mask[16],
-                       uint8_t tag[CRYPT_TAG_SIZE])
-{
-    uint8_t sizes[16];
+    hash_bytes(k, aad, aad_size);
+    if (use_avx)
+        done =
+            (seal ? aesni_gcm_encrypt : aesni_gcm_decrypt)(in, out, size, &k->aes, counter, k->xi);
+    if (!seal)
+        hash_bytes(k, in + done, size - done);
+    crypt_stream(k, counter, in + done, out + done, size - done);
+    if (seal)
+        hash_bytes(k, out + done, size - done);
     sh_put_le64(sizes, __builtin_bswap64((uint64_t)aad_size * 8));
     sh_put_le64(sizes + 8, __builtin_bswap64((uint64_t)size * 8));
     hash_bytes(k, sizes, sizeof(sizes));
@@ -134,24 +131,15 @@ void crypt_seal(struct crypt_key *k, const uint8_t nonce[CRYPT_NONCE_SIZE], cons
                 size_t aad_size, const void *in, void *out, size_t size,
                 uint8_t tag[CRYPT_TAG_SIZE])
 {
-    uint8_t counter[16], mask[16];
-    begin_text(k, nonce, aad, aad_size, counter, mask);
-    size_t done = use_avx ? aesni_gcm_encrypt(in, out, size, &k->aes, counter, k->xi) : 0;
-    crypt_stream(k, counter, (const uint8_t *)in + done, (uint8_t *)out + done, size - done);
-    hash_bytes(k, (uint8_t *)out + done, size - done);
-    finish_tag(k, aad_size, size, mask, tag);
+    crypt_text(k, true, nonce, aad, aad_size, in, out, size, tag);
 }
 
 bool crypt_open(struct crypt_key *k, const uint8_t nonce[CRYPT_NONCE_SIZE], const void *aad,
                 size_t aad_size, const void *in, void *out, size_t size,
                 const uint8_t tag[CRYPT_TAG_SIZE])
 {
-    uint8_t counter[16], mask[16], have[CRYPT_TAG_SIZE];
-    begin_text(k, nonce, aad, aad_size, counter, mask);
-    size_t done = use_avx ? aesni_gcm_decrypt(in, out, size, &k->aes, counter, k->xi) : 0;
-    hash_bytes(k, (const uint8_t *)in + done, size - done);
-    crypt_stream(k, counter, (const uint8_t *)in + done, (uint8_t *)out + done, size - done);
-    finish_tag(k, aad_size, size, mask, have);
+    uint8_t have[CRYPT_TAG_SIZE];
+    crypt_text(k, false, nonce, aad, aad_size, in, out, size, have);
     if (sh_equal_ct(have, tag, sizeof(have)))
         return true;
     crypt_wipe(out, size);

@@ -13,7 +13,7 @@
 //   | wrapped master key 32     |                           | HKDF(master, "root")           |
 //   +---------------------------+---------------------------+--------------------------------+
 //     the master key under HKDF(owner's key, "wrap");         additional data: the first 60 bytes
-//     additional data: VOLUME_NAME                            and VOLUME_NAME
+//     additional data: VOLUME_NAME
 //
 // Everything else hangs on a root record by pointers (struct ptr), which hold what opens the block
 // that they point to: place, session, counter, tag. So a root record authenticates all that is

@@ -248,8 +248,7 @@ int xattr_put(struct volume *v, uint64_t ino, struct volume_name name, const voi
 enum op_type {
     OP_MAKE = 1,
     OP_LINK,
-    OP_UNLINK,
-    OP_RMDIR,
+    OP_REMOVE,
     OP_RENAME,
     OP_FORGET,
     OP_WRITE,

@@ -6,8 +6,7 @@
 //            name    new_name   a[0]  a[1]            a[2]            a[3]  a[4..6]     data
 //   MAKE     yes                dir   mode|rdev<<32   uid|gid<<32                       link's text
 //   LINK     yes                dir   ino
-//   UNLINK   yes                dir
-//   RMDIR    yes                dir
+//   REMOVE   yes                dir
 //   RENAME   yes     yes        dir   new dir         exchange
 //   FORGET                      ino
 //   WRITE                       ino   offset                                            bytes
@@ -142,8 +141,6 @@ static int op_link(struct volume *v, struct op *op)
         r = ino_get(v, ino, &i, NULL);
     if (!r && (!i->mode || (i->mode & TYPE_MASK) == TYPE_DIR))
         r = i->mode ? -EPERM : -ENOENT;
-    if (!r && i->nlink >= UINT32_MAX / 2)
-        r = -EMLINK;
     if (r)
         return r;
     uint32_t mode = i->mode;
@@ -166,45 +163,22 @@ static int lost_name(struct volume *v, uint64_t ino, uint32_t mode, uint64_t dir
     return r || i->nlink ? r : add_orphan(v, ino, mode);
 }
 
-/* May this name be taken away, as a directory or as something else? */
-static int may_remove(struct volume *v, uint64_t ino, uint32_t type, bool as_directory)
+static int must_be_empty(struct volume *v, uint64_t ino, uint32_t type)
 {
-    if ((type == TYPE_DIR) != as_directory)
-        return as_directory ? -ENOTDIR : -EISDIR;
-    if (!as_directory)
-        return 0;
-    int r = dir_find_any(v, ino, &ino);
+    int r = type == TYPE_DIR ? dir_find_any(v, ino, &ino) : 0;
     return r == 1 ? -ENOTEMPTY : r;
 }
 
-static int op_unlink(struct volume *v, struct op *op)
+static int op_remove(struct volume *v, struct op *op)
 {
     uint64_t ino;
     uint32_t type;
     int r = dir_find(v, op->a[0], op->name, &ino, &type);
     if (!r)
-        r = may_remove(v, ino, type, op->type == OP_RMDIR);
+        r = must_be_empty(v, ino, type);
     if (!r)
         r = dir_replace(v, op->a[0], op->name, 0, 0);
     return r ? r : lost_name(v, ino, type, op->a[0]);
-}
-
-/* Is `dir` the directory `top`, or below it? 1, 0, -errno. */
-static int is_below(struct volume *v, uint64_t dir, uint64_t top)
-{
-    for (uint64_t steps = 0; steps <= v->super.inodes; steps++) {
-        struct disk_inode *i;
-        if (dir == top)
-            return 1;
-        if (dir == INO_ROOT)
-            return 0;
-        v->step++;
-        int r = ino_get(v, dir, &i, NULL);
-        if (r)
-            return r;
-        dir = i->next;
-    }
-    return -EIO;
 }
 
 /* A directory that moves from one to another. */
@@ -222,46 +196,31 @@ static int update_moved(struct volume *v, uint64_t ino, uint32_t type, uint64_t 
     return r ? r : add_links(v, to, 1);
 }
 
-/* `there`: what has the new name before. 1: nothing to do. */
-static int may_rename(struct volume *v, const struct op *op, uint64_t ino, uint32_t type,
-                      uint64_t there, uint32_t there_type)
-{
-    bool exchange = op->a[2];
-    struct disk_inode *i;
-    int r = type == TYPE_DIR ? is_below(v, op->a[1], ino) : 0;
-    if (r)
-        return r < 0 ? r : -EINVAL;
-    if (exchange && there_type == TYPE_DIR && (r = is_below(v, op->a[0], there)))
-        return r < 0 ? r : -EINVAL;
-    r = ino_get(v, op->a[1], &i, NULL);
-    if (r || !i->nlink)
-        return r ? r : -ENOENT;
-    if (exchange)
-        return there ? ino == there : -ENOENT;
-    if (!there)
-        return 0;
-    return ino == there ? 1 : may_remove(v, there, there_type, type == TYPE_DIR);
-}
-
 static int op_rename(struct volume *v, struct op *op)
 {
     uint64_t ino, there = 0, dir = op->a[0], to = op->a[1];
     uint32_t type, there_type = 0;
+    bool exchange = op->a[2];
     int r = dir_find(v, dir, op->name, &ino, &type);
+    if (!r)
+        r = may_add(v, to, op->new_name);
+    if (!r && exchange)
+        r = -ENOENT;
+    if (r == -EEXIST)
+        r = dir_find(v, to, op->new_name, &there, &there_type);
+    if (r || ino == there)
+        return r;
+    if (there && !exchange)
+        r = must_be_empty(v, there, there_type);
     if (r)
         return r;
-    r = dir_find(v, to, op->new_name, &there, &there_type);
-    if (!r || r == -ENOENT)
-        r = may_rename(v, op, ino, type, there, there_type);
-    if (r)
-        return r == 1 ? 0 : r;
     if (there)
         r = dir_replace(v, to, op->new_name, ino, type);
     else
         r = dir_add(v, to, op->new_name, ino, type);
     if (!r)
         r = update_moved(v, ino, type, dir, to);
-    if (!r && op->a[2]) {
+    if (!r && exchange) {
         r = dir_replace(v, dir, op->name, there, there_type);
         return r ? r : update_moved(v, there, there_type, to, dir);
     }
@@ -347,9 +306,8 @@ int op_apply(struct volume *v, struct op *op)
         return op_make(v, op);
     case OP_LINK:
         return op_link(v, op);
-    case OP_UNLINK:
-    case OP_RMDIR:
-        return op_unlink(v, op);
+    case OP_REMOVE:
+        return op_remove(v, op);
     case OP_RENAME:
         return op_rename(v, op);
     case OP_FORGET:
@@ -371,8 +329,8 @@ uint64_t op_need(struct volume *v, const struct op *op, bool *frees)
 {
     struct disk_inode *i;
     uint64_t need = 64;
-    *frees = op->type == OP_UNLINK || op->type == OP_RMDIR || op->type == OP_FORGET ||
-             op->type == OP_PUNCH || (op->type == OP_XATTR && op->a[2]);
+    *frees = op->type == OP_REMOVE || op->type == OP_FORGET || op->type == OP_PUNCH ||
+             (op->type == OP_XATTR && op->a[2]);
     if (op->type == OP_WRITE)
         need += op->size / BLOCK_SIZE + 2;
     if (op->type == OP_SET && (op->a[1] & VOLUME_SET_SIZE) && !ino_get(v, op->a[0], &i, NULL))

@@ -3,18 +3,6 @@
 #include "trusted/volume/internal.h"
 
 #define NAME_SIZE (sizeof(VOLUME_NAME) - 1)
-struct root_aad {
-    uint8_t wrap[WRAP_SIZE];
-    char name[NAME_SIZE];
-};
-
-static struct root_aad aad_of(const struct disk_root *r)
-{
-    struct root_aad a;
-    memcpy(a.wrap, r, WRAP_SIZE);
-    memcpy(a.name, VOLUME_NAME, NAME_SIZE);
-    return a;
-}
 
 int root_wrap(struct volume *v, const uint8_t key[VOLUME_KEY_SIZE])
 {
@@ -35,11 +23,9 @@ static int open_root(struct disk_root *r, const uint8_t key[VOLUME_KEY_SIZE],
     crypt_expand_derived(&k, key, "wrap", 0);
     bool good = crypt_open(&k, r->key_nonce, VOLUME_NAME, NAME_SIZE, r->wrapped, master,
                            CRYPT_KEY_SIZE, r->key_tag);
-    struct root_aad aad = aad_of(r);
     if (good) {
         crypt_expand_derived(&k, master, "root", 0);
-        good =
-            crypt_open(&k, r->nonce, &aad, sizeof(aad), r->super, super, sizeof(r->super), r->tag);
+        good = crypt_open(&k, r->nonce, r, WRAP_SIZE, r->super, super, sizeof(r->super), r->tag);
     }
     crypt_wipe(&k, sizeof(k));
     return good ? 0 : -EKEYREJECTED;
@@ -77,9 +63,8 @@ static int root_write(struct volume *v)
     memcpy(plain, &v->super, sizeof(v->super));
     if (v->disk.random_bytes(v->disk.ctx, v->root.nonce, sizeof(v->root.nonce)))
         return -EIO;
-    struct root_aad aad = aad_of(&v->root);
     crypt_expand_derived(&k, v->master, "root", 0);
-    crypt_seal(&k, v->root.nonce, &aad, sizeof(aad), plain, v->root.super, sizeof(v->root.super),
+    crypt_seal(&k, v->root.nonce, &v->root, WRAP_SIZE, plain, v->root.super, sizeof(v->root.super),
                v->root.tag);
     crypt_wipe(&k, sizeof(k));
     crypt_wipe(plain, BLOCK_SIZE);

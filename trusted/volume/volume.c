@@ -111,8 +111,8 @@ static int write_log(struct volume *v)
     return r;
 }
 
-int volume_create(const struct volume_disk *disk, const uint8_t key[VOLUME_KEY_SIZE],
-                  const char *name, void *memory, size_t size)
+static int create_volume(const struct volume_disk *disk, const uint8_t key[VOLUME_KEY_SIZE],
+                         const char *name, void *memory, size_t size)
 {
     uint64_t blocks = usable_blocks(disk->blocks);
     struct volume *v = lay_out(disk, memory, size);
@@ -129,8 +129,7 @@ int volume_create(const struct volume_disk *disk, const uint8_t key[VOLUME_KEY_S
         r = write_log(v);
     if (!r)
         r = make_first(v);
-    /* Twice: whatever was there before is behind both records. */
-    for (int i = 0; i < 2 && !r; i++)
+    if (!r)
         r = root_commit(v, true);
     volume_abandon(v);
     return r;
@@ -313,7 +312,7 @@ int volume_start(const struct volume_disk *disk, const uint8_t key[VOLUME_KEY_SI
     if (!(flags & VOLUME_READ_ONLY) && is_blank(disk, memory)) {
         r = disk->judge_found ? disk->judge_found(disk->ctx, NULL) : 0;
         if (!r)
-            r = volume_create(disk, key, name, memory, size);
+            r = create_volume(disk, key, name, memory, size);
     }
     if (!r)
         r = volume_open(disk, key, flags, memory, size, out);

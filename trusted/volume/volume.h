@@ -44,10 +44,10 @@
 struct volume;
 struct volume_state;
 
-/* The disk as the volume sees it: written by the caller, copied by volume_open and volume_create,
- * its `ctx` must outlive the volume. Functions return 0 or -errno, all `count` blocks or an error,
- * and must not call the volume. What write said may be lost, wholly or in part, until the flush
- * that follows it has returned. */
+/* The disk as the volume sees it: written by the caller, copied by volume_open, its `ctx` must
+ * outlive the volume. Functions return 0 or -errno, all `count` blocks or an error, and must not
+ * call the volume. What write said may be lost, wholly or in part, until the flush that follows it
+ * has returned. */
 struct volume_disk {
     int (*read_blocks)(void *ctx, uint64_t block, void *buf, uint32_t count);
     int (*write_blocks)(void *ctx, uint64_t block, const void *buf, uint32_t count);
@@ -90,11 +90,6 @@ enum {
  * until it is closed or abandoned, and is wiped then. `key` and `name` are copied.
  * Errors: those of the disk become -EIO; -ENOMEM: `size` does not do for so large a disk. */
 
-/* Makes an empty volume, whose disk then holds nothing else; nothing stays open. `name` is cut at
- * 63 bytes. 0; -EINVAL: fewer than VOLUME_BLOCKS_MIN blocks, or no possible memory; -EIO. */
-int volume_create(const struct volume_disk *disk, const uint8_t key[VOLUME_KEY_SIZE],
-                  const char *name, void *memory, size_t size);
-
 /* flags: VOLUME_*. 0 and the volume in *out, which lies in `memory`; else NULL there, and the
  * memory is the caller's again, wiped. With a log behind the last commit, replays it first.
  * -EKEYREJECTED: no root record opens with this key; -EUCLEAN: a record of the log that was
@@ -104,7 +99,7 @@ int volume_create(const struct volume_disk *disk, const uint8_t key[VOLUME_KEY_S
 int volume_open(const struct volume_disk *disk, const uint8_t key[VOLUME_KEY_SIZE], int flags,
                 void *memory, size_t size, struct volume **out);
 /* As whoever mounts it opens it: a disk of zeros becomes a new volume, unless read only; one that
- * was made larger is used to its end. Errors of volume_open and volume_create; *out
+ * was made larger is used to its end. `name` is cut at 63 bytes. Errors of volume_open; *out
  * counts only with 0. */
 int volume_start(const struct volume_disk *disk, const uint8_t key[VOLUME_KEY_SIZE],
                  const char *name, int flags, void *memory, size_t size, struct volume **out);
@@ -154,7 +149,8 @@ void volume_info(const struct volume *v, struct volume_info *out);
 /* --- files and names ---
  * Errors: -EIO: a block is not the one that was written last, or the volume refuses; of what
  * changes something also -EROFS and -ENOSPC (nothing changed), and -EINVAL for a name that none may
- * be. Permissions are the caller's to judge.
+ * be. Permissions are the caller's to judge, and what its kernel looks at anyway: that a file is
+ * removed or replaced as one and a directory as one, and that none comes below itself.
  * Owner: numbers of inodes are not counted. The caller knows what it has open, and says by
  * volume_forget when it has not. */
 
@@ -184,13 +180,13 @@ int volume_lookup(struct volume *v, uint64_t dir, struct volume_name name, uint6
  * and the number in *ino; -EEXIST, -ENOENT (the directory is gone), -ENOTDIR, -ENAMETOOLONG. */
 int volume_make(struct volume *v, uint64_t dir, struct volume_name name, uint32_t mode,
                 struct volume_owner owner, uint32_t rdev, struct volume_name link, uint64_t *ino);
-/* Another name of ino. -EEXIST, -EMLINK, -EPERM (it is a directory), -ENOENT, -ENOTDIR. */
+/* Another name of ino. -EEXIST, -EPERM (it is a directory), -ENOENT, -ENOTDIR. */
 int volume_link(struct volume *v, uint64_t ino, uint64_t dir, struct volume_name name);
-/* Takes the name of a file, or of an empty directory, away. A file that has no more names stays
- * until volume_forget. -ENOENT, -ENOTDIR, -ENOTEMPTY; -EISDIR: no directory was meant. */
-int volume_remove(struct volume *v, uint64_t dir, struct volume_name name, bool directory);
-/* What the new name named before is taken away as by unlink or rmdir; exchange: they swap. -ENOENT,
- * -ENOTDIR, -EISDIR, -ENOTEMPTY; -EINVAL: a directory would come below itself. */
+/* Takes the name of a file, or of an empty directory, away. What has no more names stays until
+ * volume_forget. -ENOENT, -ENOTDIR, -ENOTEMPTY. */
+int volume_remove(struct volume *v, uint64_t dir, struct volume_name name);
+/* What the new name named before is taken away as by volume_remove; exchange: they swap. -ENOENT,
+ * -ENOTDIR, -ENOTEMPTY. */
 int volume_rename(struct volume *v, uint64_t dir, struct volume_name name, uint64_t to,
                   struct volume_name new_name, bool exchange);
 /* Nobody has ino open any more: if it has no names, its room is given back. Else nothing happens,

@@ -215,7 +215,7 @@ static long create_file(struct server *s, const struct request *q)
 
 static long remove_name(struct server *s, const struct request *q)
 {
-    return volume_remove(s->v, q->node, text_at(q, 0, NULL), q->opcode == FUSE_RMDIR);
+    return volume_remove(s->v, q->node, text_at(q, 0, NULL));
 }
 
 static long rename_name(struct server *s, const struct request *q)

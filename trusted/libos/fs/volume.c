@@ -429,9 +429,8 @@ static int drop_name(struct inode *dir, const char *name, const struct inode *i)
 {
     struct volume_mount *m = volume_of(dir);
     struct volume_name n = {name, strlen(name)};
-    bool is_dir = (i->mode & S_IFMT) == S_IFDIR;
     int r = may_change(m);
-    return r ? r : (int)end_call(m, volume_remove(begin_call(m), dir->ino, n, is_dir));
+    return r ? r : (int)end_call(m, volume_remove(begin_call(m), dir->ino, n));
 }
 
 static int move_name(struct inode *dir, const char *name, struct inode *to, const char *new_name,
