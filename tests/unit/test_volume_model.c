@@ -221,7 +221,7 @@ static void test_power_cuts(void **state)
 {
     static struct history h;
     unsigned long cuts = 0, second = 0, aside = 0;
-    for (unsigned round = 0; round < rounds(9); round++) {
+    for (unsigned round = 0; round < rounds(13); round++) {
         history_init(&h, seed_of(round), 4096, aside_of(round));
         h.disk.event = on_event;
         h.disk.arg = &h;
@@ -246,8 +246,10 @@ static void test_power_cuts(void **state)
         aside += h.were_aside;
         history_end(&h);
     }
-    print_message("           %lu power cuts, %lu more while that was opened, from seed %#lx\n",
-                  cuts, second, (unsigned long)seed_of(0));
+    print_message(
+        "           %lu power cuts, %lu more while that was opened, %lu pointers aside, from seed "
+        "%#lx\n",
+        cuts, second, aside, (unsigned long)seed_of(0));
     assert_true(cuts > 500 && second > 100 && aside > 20);
 }
 
