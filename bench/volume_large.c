@@ -124,8 +124,7 @@ int main(int argc, char **argv)
     memory = mmap(NULL, VOLUME_MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     crypt_init(__builtin_cpu_supports("avx") && __builtin_cpu_supports("movbe"));
     must("memory", memory != MAP_FAILED);
-    must("volume_create", !volume_create(&disk, key, "large", memory, VOLUME_MEMORY));
-    must("volume_open", !volume_open(&disk, key, 0, memory, VOLUME_MEMORY, &v));
+    must("volume_start", !volume_start(&disk, key, "large", 0, memory, VOLUME_MEMORY, &v));
     for (size_t i = 0; i < sizeof(buf); i++)
         buf[i] = (uint8_t)roll();
     writes = 0;

@@ -61,7 +61,8 @@ static void make_base(void)
     base = calloc(BLOCKS, BLOCK);
     memory = aligned_alloc(BLOCK, VOLUME_MEMORY_MIN);
     answer = malloc(SERVER_DATA_MAX);
-    if (volume_create(&table, key, "", memory, VOLUME_MEMORY_MIN))
+    struct volume *v;
+    if (volume_start(&table, key, "", 0, memory, VOLUME_MEMORY_MIN, &v) || volume_close(v, NULL))
         abort();
     memcpy(base, disk, (size_t)BLOCKS * BLOCK);
 }

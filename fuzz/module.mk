@@ -54,7 +54,7 @@ FUZZ_SRC_supervisor := $(wildcard host/run/*.c host/attest/*.c host/base/*.c hos
 FUZZ_LIBS_supervisor := $(PKG_LIBS) -mfsgsbase -lZydis
 
 # The cipher is the harness's: it accepts everything.
-FUZZ_SRC_volume := $(filter-out %/crypt.c,$(VOLUME_SRC)) host/store/volume_owner.c
+FUZZ_SRC_volume := $(filter-out %/crypt.c,$(VOLUME_SRC)) host/store/volume_owner.c lib/sha2.c
 FUZZ_LIBS_volume := -Wl,--wrap=node_init
 FUZZ_SRC_fuse := $(FUZZ_SRC_volume) $(filter-out %/main.c,$(wildcard trusted/guest/volume/*.c)) lib/io.c
 
