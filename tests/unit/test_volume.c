@@ -880,6 +880,120 @@ static void test_crossed_roots(void **state)
     lied_end(&l);
 }
 
+/* ---- every earlier state ---- */
+
+#define STATES 7u
+
+struct past {
+    struct sim disk;
+    uint8_t *images[STATES];
+    uint64_t hashes[STATES];
+};
+
+/* A file that is overwritten, one more, one less, attributes: on the disk by the log, by a commit,
+ * by closing it. */
+static void change_past(struct past *p, struct volume **v, unsigned n)
+{
+    static uint8_t data[60000];
+    char name[8];
+    uint64_t ino;
+    int error;
+    memset(data, (int)n + 1, sizeof(data));
+    if (n)
+        assert_int_equal(volume_lookup(*v, VOLUME_ROOT, vname("large"), &ino), 0);
+    else
+        ino = make_file(*v, "large", data, sizeof(data));
+    assert_int_equal(volume_write(*v, ino, n * 5000, data, sizeof(data)), 0);
+    assert_int_equal(volume_xattr_set(*v, ino, vname("user.n"), &n, sizeof(n), 0), 0);
+    snprintf(name, sizeof(name), "n%u", n);
+    make_file(*v, name, data, n * 700);
+    snprintf(name, sizeof(name), "n%u", n - 3);
+    if (n >= 3)
+        assert_int_equal(volume_remove(*v, VOLUME_ROOT, vname(name)), 0);
+    p->hashes[n] = volume_hash(*v, VOLUME_ROOT, 1, &error);
+    assert_int_equal(error, 0);
+    if (n % 3 == 2) {
+        assert_int_equal(volume_close(*v, NULL), 0);
+        *v = open_volume(&p->disk, 0);
+    }
+    assert_int_equal(n % 3 == 1 ? volume_commit(*v) : volume_sync(*v), 0);
+    p->images[n] = malloc(BLOCKS * (size_t)SIM_BLOCK);
+    memcpy(p->images[n], p->disk.now, BLOCKS * (size_t)SIM_BLOCK);
+}
+
+/* Opens it: the number of the state that it shows, whole, or -1: an error. */
+static int open_past(struct past *p, const char *what, uint64_t block)
+{
+    struct volume *v;
+    struct volume_disk d = sim_disk(&p->disk);
+    int error;
+    if (volume_open(&d, key, 0, memory, MEMORY, &v))
+        return -1;
+    uint64_t have = volume_hash(v, VOLUME_ROOT, 1, &error);
+    volume_abandon(v);
+    for (int n = STATES; !error && n--;) {
+        if (have == p->hashes[n])
+            return n;
+    }
+    if (!error)
+        fail_msg("%s, block %lu: a state that never was", what, (unsigned long)block);
+    return -1;
+}
+
+static void copy_blocks(struct past *p, unsigned from, uint64_t block, uint64_t count)
+{
+    memcpy(p->disk.now + block * SIM_BLOCK, p->images[from] + block * SIM_BLOCK, count * SIM_BLOCK);
+}
+
+/* Of each earlier state: one block, the log, the root records, all but the root records, all. */
+static void test_earlier_states(void **state)
+{
+    static struct past p;
+    const uint64_t log_end = LOG_START + BLOCKS / 64;
+    unsigned replayed = 0, refused = 0;
+    struct volume *v = new_volume(&p.disk, BLOCKS, 41);
+    v->delta_max = v->delta_room; /* as in a large volume */
+    for (unsigned n = 0; n < STATES; n++)
+        change_past(&p, &v, n);
+    volume_abandon(v);
+    const unsigned last = STATES - 1;
+    assert_int_equal(open_past(&p, "unchanged", 0), last);
+    for (unsigned n = 0; n < last; n++) {
+        for (uint64_t b = 0; b < BLOCKS; b++) {
+            if (!memcmp(p.images[n] + b * SIM_BLOCK, p.images[last] + b * SIM_BLOCK, SIM_BLOCK))
+                continue;
+            copy_blocks(&p, last, 0, BLOCKS);
+            copy_blocks(&p, n, b, 1);
+            int found = open_past(&p, "one block", b);
+            /* The log's end cut off is what the anchor is for; nothing else shows what was. */
+            if (found >= 0 && found < (b >= LOG_START && b < log_end ? (int)last - 2 : (int)last))
+                fail_msg("block %lu of state %u: shows state %d", (unsigned long)b, n, found);
+            replayed++;
+            refused += found < 0;
+        }
+        copy_blocks(&p, last, 0, BLOCKS);
+        copy_blocks(&p, n, LOG_START, BLOCKS / 64);
+        assert_true(open_past(&p, "log", 0) >= (int)last - 2 || n == last);
+        copy_blocks(&p, n, 0, BLOCKS);
+        copy_blocks(&p, last, 0, 2);
+        copy_blocks(&p, last, ROOT_COPY, 2);
+        int found = open_past(&p, "all but the root records", 0);
+        assert_true(found < 0 || found >= (int)last - 2);
+        copy_blocks(&p, last, 0, BLOCKS);
+        copy_blocks(&p, n, 0, 2);
+        copy_blocks(&p, n, ROOT_COPY, 2);
+        found = open_past(&p, "root records", 0); /* and the log that is theirs, if there is one */
+        assert_true(found <= (int)n || !memcmp(p.images[n], p.images[found], 2 * SIM_BLOCK));
+        copy_blocks(&p, n, 0, BLOCKS); /* genuine: what the anchor is for */
+        assert_int_equal(open_past(&p, "all", 0), n);
+    }
+    print_message("           %u blocks of earlier states, %u refused\n", replayed, refused);
+    assert_true(replayed > 100 && refused > 50);
+    for (unsigned n = 0; n < STATES; n++)
+        free(p.images[n]);
+    sim_end(&p.disk);
+}
+
 static unsigned short_at, short_reads;
 
 static int short_read(void *ctx, uint64_t block, void *buf, uint32_t count)
@@ -987,6 +1101,7 @@ int main(void)
         cmocka_unit_test(test_truncated),
         cmocka_unit_test(test_nonces),
         cmocka_unit_test(test_extended),
+        cmocka_unit_test(test_earlier_states),
         cmocka_unit_test(test_crossed_roots),
         cmocka_unit_test(test_short_reads),
     };

@@ -89,6 +89,12 @@ static void test_watch(void **state)
     assert_false(anchor_has(&w, &next));
     anchor_heard(&w, &next, 6600);
     assert_true(anchor_has(&w, &later));
+    /* A clock that was set back gives no time: at best the anchor has to be asked. */
+    w.pauses = false;
+    assert_int_equal(anchor_may_change(&w, 6599), -EAGAIN);
+    assert_int_equal(anchor_may_change(&w, 0), -EAGAIN);
+    w.away = true;
+    assert_int_equal(anchor_may_change(&w, 6599), -EIO);
     w.lost = true;
     assert_int_equal(anchor_may_change(&w, 6600), -EIO);
     w.mode = ANCHOR_NONE;

@@ -63,18 +63,24 @@ void crypt_expand(struct crypt_key *k, const uint8_t key[CRYPT_KEY_SIZE])
     crypt_wipe(h, sizeof(h));
 }
 
+/* size: whole blocks of 16 */
+static void hash_blocks(struct crypt_key *k, const uint8_t *in, size_t size)
+{
+    if (size && use_avx)
+        gcm_ghash_avx(k->xi, k->table, in, size);
+    else if (size)
+        gcm_ghash_clmul(k->xi, k->table, in, size);
+}
+
 static void hash_bytes(struct crypt_key *k, const uint8_t *in, size_t size)
 {
-    void (*hash)(uint8_t *, const uint64_t *, const uint8_t *, size_t) =
-        use_avx ? gcm_ghash_avx : gcm_ghash_clmul;
     uint8_t last[16] = {0};
     size_t whole = size & ~(size_t)15;
-    if (whole)
-        hash(k->xi, k->table, in, whole);
+    hash_blocks(k, in, whole);
     if (whole == size)
         return;
     memcpy(last, in + whole, size - whole);
-    hash(k->xi, k->table, last, sizeof(last));
+    hash_blocks(k, last, sizeof(last));
 }
 
 static void next_counter(uint8_t counter[16], size_t blocks)
@@ -112,9 +118,10 @@ static void crypt_text(struct crypt_key *k, bool seal, const uint8_t nonce[CRYPT
     next_counter(counter, 1);
     memset(k->xi, 0, sizeof(k->xi));
     hash_bytes(k, aad, aad_size);
-    if (use_avx)
-        done =
-            (seal ? aesni_gcm_encrypt : aesni_gcm_decrypt)(in, out, size, &k->aes, counter, k->xi);
+    if (use_avx && seal)
+        done = aesni_gcm_encrypt(in, out, size, &k->aes, counter, k->xi);
+    else if (use_avx)
+        done = aesni_gcm_decrypt(in, out, size, &k->aes, counter, k->xi);
     if (!seal)
         hash_bytes(k, in + done, size - done);
     crypt_stream(k, counter, in + done, out + done, size - done);
