@@ -304,8 +304,12 @@ int main(int argc, char **argv)
             one_step();
         exit(0);
     }
-    while (wait(&one) > 0)
+    while (wait(&one) > 0) {
         status = status || one;
+        if (WIFSIGNALED(one))
+            printf("seed %lu: a process was killed by signal %d\n", (unsigned long)seed,
+                   WTERMSIG(one));
+    }
     if (status)
         return 1;
     walk(AT_FDCWD, ".");
