@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "tests/guest_alone.h"
 #include "trusted/guest/serve.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -40,34 +41,6 @@ long guest_attest_left(void)
 void guest_attest_pump(struct guest *g, bool ready)
 {
 }
-void guest_kill_rest(struct guest *g)
-{
-}
-
-bool guest_volumes_alone(const struct guest *g)
-{
-    return false;
-}
-
-bool guest_volume_reaped(struct guest *g, pid_t pid)
-{
-    return false;
-}
-
-void guest_volumes_hurry(struct guest *g)
-{
-}
-
-size_t guest_volume_said(struct guest *g, size_t number, char line[GUEST_LINE])
-{
-    return 0;
-}
-
-int guest_volumes_close(struct guest *g)
-{
-    return 0;
-}
-
 int guest_agent_start(struct guest *g)
 {
     return 0;

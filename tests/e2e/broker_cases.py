@@ -21,7 +21,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, "..", "adversary")]
 import broker_attacks as strangers  # noqa: E402
 import broker_gpu  # noqa: E402
 from rcar import Client, Key, Platform, jcs, launch, manifest, openssl, unb64u  # noqa: E402
-from tap import same  # noqa: E402
+from tap import run, same  # noqa: E402
 
 SHELTER, QUOTER, T = sys.argv[1:4]
 SECRET = b"the secret of this test\n\0\xff"
@@ -893,10 +893,4 @@ def main():
     damage()
 
 
-try:
-    main()
-finally:
-    for left in Server.all:
-        if left.poll() is None:
-            left.kill()
-    platform.close()
+run(main, Server.all, platform)

@@ -16,7 +16,7 @@ import time
 
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__))]
 from rcar import Client, Platform, launch, manifest, unb64u  # noqa: E402
-from tap import same  # noqa: E402
+from tap import run, same  # noqa: E402
 
 SHELTER, QUOTER, T = sys.argv[1:4]
 MRTD = {"mrtd": "11" * 48, "rtmr1": "00" * 48, "rtmr2": "00" * 48}
@@ -316,10 +316,4 @@ def main():
     damage()
 
 
-try:
-    main()
-finally:
-    for left in Server.all:
-        if left.poll() is None:
-            left.kill()
-    platform.close()
+run(main, Server.all, platform)

@@ -9,3 +9,14 @@ def same(name, got, want):
 def refused(name, answer, status, code):
     """An answer (status, body, ...) that is a problem of this code."""
     same(name, (answer[0], answer[1].get("type", "").removeprefix("urn:shelter:broker:") if isinstance(answer[1], dict) else answer[1]), (status, code))
+
+
+def run(main, servers, platform):
+    """main(), after which none of the servers (subprocess.Popen) is left, nor the platform."""
+    try:
+        main()
+    finally:
+        for left in servers:
+            if left.poll() is None:
+                left.kill()
+        platform.close()

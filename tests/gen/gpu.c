@@ -14,22 +14,10 @@
 #define MEASURED 36
 #define RIM_ROOM 65536
 
-struct out {
-    uint8_t data[8192];
-    size_t size;
-};
-
-static void put(struct out *o, const void *data, size_t size)
-{
-    GEN_MUST(size <= sizeof(o->data) - o->size);
-    memcpy(o->data + o->size, data, size);
-    o->size += size;
-}
-
-static void le(struct out *o, size_t size, uint32_t n)
+static void le(struct gen_bytes *o, size_t size, uint32_t n)
 {
     for (size_t i = 0; i < size; i++)
-        put(o, &(uint8_t){(uint8_t)(n >> 8 * i)}, 1);
+        gen_put(o, &(uint8_t){(uint8_t)(n >> 8 * i)}, 1);
 }
 
 struct pki {
@@ -85,18 +73,18 @@ static void free_pki(struct pki *p)
 
 // --- The report ---
 
-static void opaque(struct out *o, unsigned type, const void *data, size_t size)
+static void opaque(struct gen_bytes *o, unsigned type, const void *data, size_t size)
 {
     le(o, 2, type);
     le(o, 2, (uint32_t)size);
-    put(o, data, size);
+    gen_put(o, data, size);
 }
 
-static void opaque_data(const struct gen_gpu_options *o, struct out *out)
+static void opaque_data(const struct gen_gpu_options *o, struct gen_bytes *out)
 {
     static const uint8_t vbios[8] = {0x00, 0x5e, 0x00, 0x96, 0x01};
     uint8_t fwid[48], nvdec0 = o->nvdec0_off ? 0x55 : 0xaa;
-    struct out data = {.size = 0};
+    struct gen_bytes data = {.size = 0};
 
     memset(fwid, o->other_fwid ? 0xf4 : 0xf3, sizeof(fwid));
     opaque(&data, 40, "unknown", 7);
@@ -109,12 +97,12 @@ static void opaque_data(const struct gen_gpu_options *o, struct out *out)
     if (o->opaque_twice)
         opaque(&data, 11, &nvdec0, 1);
     if (o->opaque_long)
-        put(&data, "\x0b\0\x09\0", 4);
+        gen_put(&data, "\x0b\0\x09\0", 4);
     le(out, 2, (uint32_t)data.size);
-    put(out, data.data, data.size);
+    gen_put(out, data.data, data.size);
 }
 
-static void record(const struct gen_gpu_options *o, struct out *out)
+static void record(const struct gen_gpu_options *o, struct gen_bytes *out)
 {
     uint8_t value[48];
 
@@ -127,7 +115,7 @@ static void record(const struct gen_gpu_options *o, struct out *out)
         le(out, 2, i == 3 && o->block_size ? 52 : 51);
         le(out, 1, 1);
         le(out, 2, 48);
-        put(out, value, 48);
+        gen_put(out, value, 48);
         if (i == 3 && o->block_size)
             le(out, 1, 0);
     }
@@ -135,22 +123,22 @@ static void record(const struct gen_gpu_options *o, struct out *out)
         le(out, 1, 0);
 }
 
-static void report(const struct gen_gpu_options *o, const struct pki *p, struct out *out)
+static void report(const struct gen_gpu_options *o, const struct pki *p, struct gen_bytes *out)
 {
     uint8_t zeros[32] = {0}, sig[96], version = o->spdm_1_2 ? 0x12 : 0x11;
-    struct out blocks = {.size = 0};
+    struct gen_bytes blocks = {.size = 0};
 
-    put(out, (uint8_t[]){version, 0xe0, o->no_signature_asked ? 0 : 1, 0xff}, 4);
-    put(out, o->nonce ? o->nonce : zeros, 32);
-    put(out, (uint8_t[]){0, version, o->code ? 0x61 : 0x60, 0, 0, MEASURED - o->count}, 6);
+    gen_put(out, (uint8_t[]){version, 0xe0, o->no_signature_asked ? 0 : 1, 0xff}, 4);
+    gen_put(out, o->nonce ? o->nonce : zeros, 32);
+    gen_put(out, (uint8_t[]){0, version, o->code ? 0x61 : 0x60, 0, 0, MEASURED - o->count}, 6);
     record(o, &blocks);
     le(out, 3, (uint32_t)blocks.size);
-    put(out, blocks.data, blocks.size);
-    put(out, zeros, 32);
+    gen_put(out, blocks.data, blocks.size);
+    gen_put(out, zeros, 32);
     opaque_data(o, out);
     gen_sign_raw(o->not_signed ? p->foreign : p->leaf_key, EVP_sha384(), out->data, out->size, sig,
                  sig + 48, 48);
-    put(out, sig, sizeof(sig));
+    gen_put(out, sig, sizeof(sig));
 }
 
 // --- RIMs ---
@@ -284,7 +272,7 @@ static struct gen_blob rim(const struct gen_gpu_options *o, const struct pki *p,
 
 // --- All of it ---
 
-static void device(const struct gen_gpu_options *o, const struct pki *p, const struct out *r,
+static void device(const struct gen_gpu_options *o, const struct pki *p, const struct gen_bytes *r,
                    bool more, char *to)
 {
     X509 *chain[] = {p->leaf, p->ca, p->root};
@@ -306,7 +294,7 @@ static void device(const struct gen_gpu_options *o, const struct pki *p, const s
 
 void gen_gpu(const struct gen_gpu_options *o, struct gen_gpu *out)
 {
-    struct out r = {.size = 0}, other = {.size = 0};
+    struct gen_bytes r = {.size = 0}, other = {.size = 0};
     char *json = calloc(1, RIM_ROOM);
     struct pki p, q, s;
     X509 *named[3];

@@ -8,19 +8,7 @@
 
 #define CAS_MAX 10
 
-struct out {
-    uint8_t data[16384];
-    size_t size;
-};
-
-static void put(struct out *o, const void *data, size_t size)
-{
-    GEN_MUST(size <= sizeof(o->data) - o->size);
-    memcpy(o->data + o->size, data, size);
-    o->size += size;
-}
-
-static void head(struct out *o, unsigned major, uint64_t n)
+static void head(struct gen_bytes *o, unsigned major, uint64_t n)
 {
     unsigned log = n < 24 ? 0 : n < 256 ? 1 : n < 65536 ? 2 : n < 1ull << 32 ? 3 : 4;
     size_t size = log ? 1u << (log - 1) : 0;
@@ -28,22 +16,22 @@ static void head(struct out *o, unsigned major, uint64_t n)
 
     for (size_t i = 0; i < size; i++)
         all[1 + i] = (uint8_t)(n >> 8 * (size - 1 - i));
-    put(o, all, 1 + size);
+    gen_put(o, all, 1 + size);
 }
 
-static void bytes(struct out *o, const void *data, size_t size)
+static void bytes(struct gen_bytes *o, const void *data, size_t size)
 {
     head(o, 2, size);
-    put(o, data, size);
+    gen_put(o, data, size);
 }
 
-static void text(struct out *o, const char *s)
+static void text(struct gen_bytes *o, const char *s)
 {
     head(o, 3, strlen(s));
-    put(o, s, strlen(s));
+    gen_put(o, s, strlen(s));
 }
 
-static void cert(struct out *o, X509 *x)
+static void cert(struct gen_bytes *o, X509 *x)
 {
     uint8_t *der = NULL;
     int size = i2d_X509(x, &der);
@@ -53,16 +41,16 @@ static void cert(struct out *o, X509 *x)
     OPENSSL_free(der);
 }
 
-static void data(struct out *o, const char *name, const char *value)
+static void data(struct gen_bytes *o, const char *name, const char *value)
 {
     text(o, name);
     if (value)
         bytes(o, value, strlen(value));
     else
-        put(o, "\xf6", 1);
+        gen_put(o, "\xf6", 1);
 }
 
-static void pcrs(const struct gen_nitro_options *o, struct out *out)
+static void pcrs(const struct gen_nitro_options *o, struct gen_bytes *out)
 {
     uint8_t pcr[49];
 
@@ -76,7 +64,7 @@ static void pcrs(const struct gen_nitro_options *o, struct out *out)
 }
 
 static void document(const struct gen_nitro_options *o, X509 *leaf, X509 *const *cas, size_t count,
-                     struct out *out)
+                     struct gen_bytes *out)
 {
     char long_data[1026];
 
@@ -85,7 +73,7 @@ static void document(const struct gen_nitro_options *o, X509 *leaf, X509 *const 
     if (o->definite)
         head(out, 5, 9u + o->twice + o->unknown);
     else
-        put(out, "\xbf", 1);
+        gen_put(out, "\xbf", 1);
     text(out, "module_id");
     text(out, "i-00000000000000000-tpm0000000000000000");
     text(out, "digest");
@@ -107,34 +95,34 @@ static void document(const struct gen_nitro_options *o, X509 *leaf, X509 *const 
     if (o->unknown)
         data(out, "other", NULL);
     if (!o->definite && !o->no_break)
-        put(out, "\xff", 1);
+        gen_put(out, "\xff", 1);
     if (o->trailing)
-        put(out, "\0", 1);
+        gen_put(out, "\0", 1);
 }
 
-static void sign1(const struct gen_nitro_options *o, const struct out *doc, EVP_PKEY *key,
-                  struct out *out)
+static void sign1(const struct gen_nitro_options *o, const struct gen_bytes *doc, EVP_PKEY *key,
+                  struct gen_bytes *out)
 {
-    struct out all = {.size = 0};
+    struct gen_bytes all = {.size = 0};
     uint8_t sig[96];
 
-    put(&all, "\x84\x6aSignature1\x44\xa1\x01\x38\x22\x40", 18);
+    gen_put(&all, "\x84\x6aSignature1\x44\xa1\x01\x38\x22\x40", 18);
     bytes(&all, doc->data, doc->size);
     gen_sign_raw(key, EVP_sha384(), all.data, all.size, sig, sig + 48, 48);
     if (o->tagged)
-        put(out, "\xd2", 1);
-    put(out, o->algorithm ? "\x84\x44\xa1\x01\x38\x23" : "\x84\x44\xa1\x01\x38\x22", 6);
+        gen_put(out, "\xd2", 1);
+    gen_put(out, o->algorithm ? "\x84\x44\xa1\x01\x38\x23" : "\x84\x44\xa1\x01\x38\x22", 6);
     if (o->unprotected)
-        put(out, "\xa1\x04\x41\x31", 4); // a key's name
+        gen_put(out, "\xa1\x04\x41\x31", 4); // a key's name
     else
-        put(out, "\xa0", 1);
+        gen_put(out, "\xa0", 1);
     bytes(out, doc->data, doc->size);
     bytes(out, sig, sizeof(sig));
 }
 
 void gen_nitro(const struct gen_nitro_options *o, struct gen_nitro *out)
 {
-    struct out doc = {.size = 0}, all = {.size = 0};
+    struct gen_bytes doc = {.size = 0}, all = {.size = 0};
     size_t count = 1u + (size_t)(o->cas ? o->cas : 1);
     EVP_PKEY *key[CAS_MAX], *leaf_key = gen_key(o->leaf_p256 ? "P-256" : "P-384"),
                             *foreign = gen_key("P-384");

@@ -108,3 +108,10 @@ void gen_save(const char *folder, const char *name, const void *data, size_t siz
         exit(1);
     }
 }
+
+void gen_put(struct gen_bytes *b, const void *data, size_t size)
+{
+    GEN_MUST(size <= sizeof(b->data) - b->size);
+    memcpy(b->data + b->size, data, size);
+    b->size += size;
+}

@@ -18,6 +18,12 @@ void gen_sign_raw(EVP_PKEY *key, const EVP_MD *md, const void *data, size_t size
 void gen_public_xy(EVP_PKEY *key, uint8_t *xy, size_t part_size);
 struct gen_blob gen_blob(const void *data, size_t size);
 void gen_must(bool ok, const char *what);
+// Bytes that are put one behind the other; zeroed is empty.
+struct gen_bytes {
+    uint8_t data[16384];
+    size_t size;
+};
+void gen_put(struct gen_bytes *b, const void *data, size_t size);
 #define GEN_MUST(x) gen_must((x), #x)
 
 #endif

@@ -18,6 +18,7 @@
 
 #include <shelter/agent.h>
 
+#include "tests/guest_alone.h"
 #include "trusted/guest/serve.h"
 #include "trusted/guest/volume/server.h"
 
@@ -99,34 +100,6 @@ int guest_volume_begin(struct guest *g, size_t number, const uint8_t *key, struc
     close(pair[1]);
     volumes_begun++;
     return pair[0];
-}
-
-void guest_kill_rest(struct guest *g)
-{
-}
-
-bool guest_volumes_alone(const struct guest *g)
-{
-    return false;
-}
-
-bool guest_volume_reaped(struct guest *g, pid_t pid)
-{
-    return false;
-}
-
-int guest_volumes_close(struct guest *g)
-{
-    return 0;
-}
-
-void guest_volumes_hurry(struct guest *g)
-{
-}
-
-size_t guest_volume_said(struct guest *g, size_t number, char line[GUEST_LINE])
-{
-    return 0;
 }
 
 static void record(uint8_t kind, const char *name, const void *data, size_t size)

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "tests/gen/evidence.h"
+#include "tests/unit/verdict.h"
 #include "verifier/base/bytes.h"
 #include "verifier/quote/rim.h"
 #include <shelter/verify.h>
@@ -82,16 +83,11 @@ static void expect(const char *name, const struct gen_gpu_options *o, const stru
                    enum shelter_reason want)
 {
     struct shelter_verdict *v;
-    const char *sentence = "";
     struct gen_gpu g;
 
     gen_gpu(o, &g);
     v = judge(&g, a);
-    shelter_verdict_refusal(v, 0, &sentence);
-    if (shelter_verdict_reason(v) != want)
-        print_message("# %s: %s\n", name, sentence);
-    assert_string_equal(shelter_reason_code(shelter_verdict_reason(v)), shelter_reason_code(want));
-    assert_int_equal(shelter_verdict_accepted(v), want == SHELTER_R_OK);
+    expect_reason(v, name, want);
     assert_int_equal(shelter_verdict_judged(v),
                      want != SHELTER_R_NO_RIM && want != SHELTER_R_POLICY_FILE);
     shelter_verdict_free(v);

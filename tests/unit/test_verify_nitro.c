@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "tests/gen/evidence.h"
+#include "tests/unit/verdict.h"
 #include <shelter/verify.h>
 
 #define ALLOW "{\"nitro\":{\"allow\":true}}"
@@ -51,15 +52,10 @@ static void expect(const char *name, const struct gen_nitro_options *o, const st
 {
     struct gen_nitro g;
     struct shelter_verdict *v;
-    const char *sentence = "";
 
     gen_nitro(o, &g);
     v = judge(&g, a);
-    shelter_verdict_refusal(v, 0, &sentence);
-    if (shelter_verdict_reason(v) != want)
-        print_message("# %s: %s\n", name, sentence);
-    assert_string_equal(shelter_reason_code(shelter_verdict_reason(v)), shelter_reason_code(want));
-    assert_int_equal(shelter_verdict_accepted(v), want == SHELTER_R_OK);
+    expect_reason(v, name, want);
     shelter_verdict_free(v);
     gen_nitro_free(&g);
 }

@@ -12,6 +12,7 @@
 #include <openssl/pem.h>
 
 #include "tests/gen/evidence.h"
+#include "tests/unit/verdict.h"
 #include "verifier/judge/policy.h"
 #include "verifier/quote/snp.h"
 
@@ -55,15 +56,10 @@ static void expect(const char *name, const struct gen_snp_options *o, const stru
 {
     struct gen_snp g;
     struct shelter_verdict *v;
-    const char *sentence = "";
 
     gen_snp(o, &g);
     v = judge(&g, a);
-    shelter_verdict_refusal(v, 0, &sentence);
-    if (shelter_verdict_reason(v) != want)
-        print_message("# %s: %s\n", name, sentence);
-    assert_string_equal(shelter_reason_code(shelter_verdict_reason(v)), shelter_reason_code(want));
-    assert_int_equal(shelter_verdict_accepted(v), want == SHELTER_R_OK);
+    expect_reason(v, name, want);
     shelter_verdict_free(v);
     gen_snp_free(&g);
 }
