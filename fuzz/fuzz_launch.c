@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "lib/launch.h"
+#include "tests/launch_values.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

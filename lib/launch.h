@@ -25,14 +25,6 @@ bool sh_launch_next(const void *text, size_t size, size_t *offset, struct sh_lau
 /* A line's value with a NUL into out, of at least line->size + 1 bytes. Its length. */
 size_t sh_launch_unescape(const struct sh_launch_line *line, char *out);
 
-/* The `index`th value of a key in a checked text: unescaped into out with a NUL.
- * Returns its length, -ENOENT if there is none, -ENAMETOOLONG if out_size is too small (values hold
- * no NUL: sh_launch_check refuses %00). */
-int sh_launch_get(const void *text, size_t size, enum sh_launch_key key, size_t index, char *out,
-                  size_t out_size);
-
-size_t sh_launch_count(const void *text, size_t size, enum sh_launch_key key);
-
 /* A host name that cannot say more than a name where it is written into a file: 1 to 64 letters,
  * digits,
  * "-._", not beginning with "-" or ".". */

@@ -26,12 +26,4 @@ struct sh_verity {
 /* Computes where everything is. 0, or -EINVAL when data_blocks is 0 or above 2^32. */
 int sh_verity_init(struct sh_verity *v, uint64_t data_blocks);
 
-/* The block that holds the digest, on this level, above data block `block`. */
-uint64_t sh_verity_hash_block(const struct sh_verity *v, unsigned level, uint64_t block);
-
-/* Checks one data block against the root. path[i] is block sh_verity_hash_block(v, i, block), for
- * every level; nothing in data or path may change meanwhile (copy first). 0 or -EBADMSG. */
-int sh_verity_check(const struct sh_verity *v, const uint8_t root[SH_VERITY_DIGEST], uint64_t block,
-                    const uint8_t *data, const uint8_t *const path[]);
-
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // agent_evidence TEE FOLDER: what the agent makes of a configfs-tsm entry (outblob, auxblob) in a
 // folder: evidence as CoCo's JSON, on stdout. TEE: tdx, snp.
+#include "tests/evidence_json.h"
 #include "trusted/agent/core.h"
 #include "trusted/agent/linux.h"
 

@@ -26,6 +26,7 @@
 
 #include "lib/base64.h"
 #include "lib/hex.h"
+#include "tests/evidence_json.h"
 #include "trusted/agent/json.h"
 #include "trusted/agent/key.h"
 #include "trusted/agent/linux.h"

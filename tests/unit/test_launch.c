@@ -17,7 +17,7 @@
 
 #include "host/launch/launch_write.h"
 #include "host/launch/qemu/parts.h"
-#include "lib/launch.h"
+#include "tests/launch_values.h"
 
 static void test_launch(void **state)
 {

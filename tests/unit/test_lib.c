@@ -12,7 +12,7 @@
 
 #include "lib/hex.h"
 #include "lib/io.h"
-#include "lib/launch.h"
+#include "tests/launch_values.h"
 #include "lib/manifest.h"
 #include "lib/sha2.h"
 

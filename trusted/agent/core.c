@@ -43,11 +43,6 @@ void agent_set_image(struct agent *a, const uint8_t identity[48])
     memcpy(a->image, identity, sizeof(a->image));
 }
 
-bool agent_has_broker(const struct agent *a)
-{
-    return a->has_broker;
-}
-
 static bool has_nul(const uint8_t *data, size_t size)
 {
     for (size_t i = 0; i < size; i++)

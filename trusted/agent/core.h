@@ -45,9 +45,6 @@ int agent_event(struct agent *a, const char *domain, const char *operation, cons
 /* Wipes. NULL is taken. */
 void agent_free(struct agent *a);
 
-/* Is there a broker to talk to (launch config, else manifest)? */
-bool agent_has_broker(const struct agent *a);
-
 /* A secret that the image asks for (SH_TAG_SECRET), fetched. */
 struct agent_secret {
     char name[AGENT_NAME_MAX + 1]; /* [A-Za-z_][A-Za-z0-9_.-]*; for env without '.' and '-' */
@@ -138,11 +135,6 @@ void agent_reply_free(struct agent_reply *reply);
 bool agent_asks_broker(const char *path);
 
 /* --- Evidence --- */
-
-/* CoCo's JSON for this TEE's evidence over report_data, without events, NUL-terminated, for
- * agent_os_free; *size without the NUL. */
-int agent_evidence_json(const uint8_t report_data[64], char **out, size_t *size,
-                        struct agent_error *e);
 
 /* Evidence for whoever asks through the host: report_data = SHA-512("shelter-attest-v1" || nonce),
  * so that it can never pass for a broker's or RA-TLS binding. Where events are bound it is

@@ -394,20 +394,6 @@ int agent_evidence_text(struct agent_text *t, const uint8_t report_data[64],
                       NULL);
 }
 
-int agent_evidence_json(const uint8_t report_data[64], char **out, size_t *size,
-                        struct agent_error *e)
-{
-    struct agent_text t = {0};
-    int rc = agent_evidence_text(&t, report_data, NULL, false, e);
-    if (rc) {
-        agent_text_free(&t);
-        return rc;
-    }
-    *out = t.data;
-    *size = t.size;
-    return 0;
-}
-
 int agent_attest_json(struct agent *a, const uint8_t *nonce, size_t nonce_size, char **out,
                       size_t *size, struct agent_error *e)
 {

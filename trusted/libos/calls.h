@@ -41,8 +41,4 @@ long process_vm_move(int pid, const uint64_t range[4], uint64_t flags, bool out)
 long fd_fcntl(int fd, int command, uint64_t arg);
 int iov_read(uint64_t addr, uint64_t count, struct io_vec *vec, struct io *io); /* vec: count */
 
-/* entry: dispatches one call as the program would, its arguments in the order of rdi, rsi, rdx,
- * r10, r8, r9; the result may be -ERESTARTSYS. */
-long los_call(int64_t nr, const uint64_t a[6]);
-
 #endif

@@ -8,7 +8,6 @@
 #include "trusted/libos/entry/entry.h"
 #include "trusted/libos/entry/numbers.h"
 #include "trusted/libos/fs/file.h"
-#include "trusted/libos/fs/volume.h"
 #include "trusted/libos/proc/proc.h"
 
 /* As many of the registers in `a` as there are parameters. */
@@ -91,24 +90,4 @@ void call_tell_missing(void)
                  "if that is why it "
                  "failed, run it in a VM (--tee tdx, snp or tdx-sim)",
                  names, more ? ", ..." : "");
-}
-
-long los_call(int64_t nr, const uint64_t a[6])
-{
-    const struct call_entry *e = call_entry(nr);
-    call_count(nr, e);
-    if (!e)
-        return -ENOSYS;
-    if (e->format[0] == '!')
-        return call_handle(nr, a);
-    self()->call_shared = e->shared;
-    los_relock();
-    if (!e->shared)
-        file_reap();
-    long r = call_handle(nr, a);
-    if (r == -EAWAY)
-        r = volume_wait_change();
-    async_tell();
-    los_unlock();
-    return r;
 }

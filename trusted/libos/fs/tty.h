@@ -85,7 +85,6 @@ void tty_signal(const struct tty *t, int signo); /* to the foreground */
 void tty_hold_off(struct tty *t, bool hold);
 
 /* fs/tty_session.c: sessions and groups. */
-struct tty *tty_of_session(int32_t sid);             /* or NULL */
 struct tty *tty_of_process(const struct process *p); /* NULL, too, if it gave its terminal up */
 /* May the caller read (SIGTTIN), or write and set (SIGTTOU)? 0, -EIO, -ERESTARTSYS after that
  * signal. */

@@ -10,7 +10,7 @@
 
 struct list ttys = {&ttys, &ttys};
 
-struct tty *tty_of_session(int32_t sid)
+static struct tty *tty_of_session(int32_t sid)
 {
     list_each(struct tty, t, &ttys, node) {
         if (sid && t->sid == sid)

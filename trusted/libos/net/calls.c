@@ -13,9 +13,6 @@
 #define TYPE_MASK 15
 #define SOCK_PACKET_TYPE 10
 
-int addr_read(uint64_t from, uint32_t size, struct addr *a);
-int addr_write(const struct addr *a, uint64_t to, uint64_t size_at);
-
 int addr_read(uint64_t from, uint32_t size, struct addr *a)
 {
     *a = (struct addr){.size = size};

@@ -11,9 +11,6 @@
 
 #define CONTROL_MAX 20480u
 
-int addr_read(uint64_t from, uint32_t size, struct addr *a);
-int addr_write(const struct addr *a, uint64_t to, uint64_t size_at);
-
 struct user_msghdr {
     uint64_t name;
     uint32_t name_size, pad;

@@ -19,7 +19,8 @@
 #define BUFFER_PAGES 16u /* PORT_IO_MAX */
 #define STRAYS_MAX 64    /* datagrams for nobody that one call throws away */
 
-int claim_addr(struct addr *a, uint16_t family)
+/* An address the host gave: made sane, or -EIO. */
+static int claim_addr(struct addr *a, uint16_t family)
 {
     uint32_t want = addr_make(family, 0).size;
     if (a->size < want || a->family != family)

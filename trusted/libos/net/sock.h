@@ -265,6 +265,10 @@ uint64_t sock_deadline(uint64_t timeout);
 /* The calling process's number, user and group, as SCM_CREDENTIALS has them (unix(7)). */
 struct cred cred_own(void);
 
+/* net/calls.c: addresses as programs give and get them; `to` 0: not wanted. 0, -EFAULT, -EINVAL. */
+int addr_read(uint64_t from, uint32_t size, struct addr *a);
+int addr_write(const struct addr *a, uint64_t to, uint64_t size_at);
+
 /* net/socket.c */
 struct file *sock_file(struct sock *s, uint32_t flags); /* takes the reference; NULL: no memory */
 /* The socket and its file, not counted; NULL: *error says why. */
@@ -378,7 +382,6 @@ long outside_receive(struct sock *s, struct io *io, int flags, struct letter *l)
 /* Opens, binds to the port of s->own and listens (streams), for `backlog` connections. Whether that
  * port is published is the caller's to ask. 0, -EADDRINUSE, -EACCES, and what the host says. */
 int outside_listen(struct sock *s, uint32_t backlog);
-int claim_addr(struct addr *a, uint16_t family); /* an address the host gave: made sane or -EIO */
 
 /* net/interface.c: SIOCGIF* of `lo` and `eth0`; `arg` is the program's address of a struct ifreq or
  * ifconf, read once. 0; -EFAULT, -ENODEV (no such name; of SIOCGIFNAME -ENXIO), -EPERM for what

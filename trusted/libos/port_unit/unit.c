@@ -21,6 +21,7 @@
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/signal/signal.h"
+#include "trusted/libos/fs/volume.h"
 
 #define USER_SIZE (1ul << 37)
 #define ZONE_SIZE (1ul << 30)
@@ -114,10 +115,31 @@ int unit_start(const uint8_t *root, uint64_t root_size, uint64_t erofs_size, con
     return r;
 }
 
+/* Dispatches one call as the program would; the result may be -ERESTARTSYS. */
+static long make_call(int64_t nr, const uint64_t a[6])
+{
+    const struct call_entry *e = call_entry(nr);
+    call_count(nr, e);
+    if (!e)
+        return -ENOSYS;
+    if (e->format[0] == '!')
+        return call_handle(nr, a);
+    self()->call_shared = e->shared;
+    los_relock();
+    if (!e->shared)
+        file_reap();
+    long r = call_handle(nr, a);
+    if (r == -EAWAY)
+        r = volume_wait_change();
+    async_tell();
+    los_unlock();
+    return r;
+}
+
 long unit_call(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
 {
     const uint64_t args[6] = {a, b, c, d, e, f};
-    long r = los_call(nr, args);
+    long r = make_call(nr, args);
     return r == -ERESTARTSYS || r == -ERESTARTNOHAND ? -EINTR : r;
 }
 
