@@ -10,10 +10,6 @@
 
 #define CHANGEABLE ((uint32_t)(O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME | FASYNC))
 #define F_CREATED_QUERY_ 1028
-#ifndef F_GETOWN_EX
-#define F_SETOWN_EX 15
-#define F_GETOWN_EX 16
-#endif
 
 static long owner_call(struct file *f, int command, uint64_t arg)
 {
