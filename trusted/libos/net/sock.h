@@ -265,8 +265,9 @@ uint64_t sock_deadline(uint64_t timeout);
 /* The calling process's number, user and group, as SCM_CREDENTIALS has them (unix(7)). */
 struct cred cred_own(void);
 
-/* net/calls.c: addresses as programs give and get them; `to` 0: not wanted. 0, -EFAULT, -EINVAL. */
+/* net/calls.c: addresses as programs give and get them. 0, -EFAULT; -EINVAL: too long. */
 int addr_read(uint64_t from, uint32_t size, struct addr *a);
+/* Cut to the room that *size_at tells, which becomes its size; `to` 0: not wanted. 0, -EFAULT. */
 int addr_write(const struct addr *a, uint64_t to, uint64_t size_at);
 
 /* net/socket.c */
