@@ -158,7 +158,7 @@ def check_rules(enclave):
 
 def canary_rules(code, debug):
     checks = {name for name, body in code.items() if any('<__stack_chk_fail>' in t for _, t in body)}
-    for name in ['tell_names', 'trace_call', 'frame_push']:
+    for name in ['dir_tell_names', 'trace_call', 'frame_push']:
         judge(f'{name} checks its canary', name in checks)
     broken = [n for n in checks if not any('%gs:0x8' in t or '%fs:0x28' in t for _, t in code[n])]
     judge('whoever checks a canary has its own in GS (mbedTLS: FS)', len(checks) > 100 and not broken, broken)
