@@ -107,6 +107,7 @@ $(B)/sgx-sim: $(FOREIGN_OBJ)
 	$(call say,LD,$@)
 	$(Q)$(CC) -static -no-pie -nostartfiles -Wl,--no-relax -Wl,-z,norelro \
 	    -Wl,-Ttext-segment=0x600000000000 -Wl,-u,__cxa_finalize,-u,getentropy,-u,__call_tls_dtors,-u,__glibc_tls_internal_free \
+	    -Wl,-u,__printf_buffer_flush_obstack,-u,__printf_buffer_flush_dprintf \
 	    -o $@.tmp $(FOREIGN_CRT) $^ $(LOADER_LIBS) -lpthread $(FOREIGN_CRT_END) \
 	    2> >(grep -vE 'statically linked applications|in function .*:$$' >&2) && mv $@.tmp $@
 all: $(B)/sgx-sim
