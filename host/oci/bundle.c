@@ -77,6 +77,8 @@ static const struct shape {
         {"linux.resources.cpu", 'o'},
         {"linux.resources.cpu.quota", 'n'},
         {"linux.resources.cpu.period", 'n'},
+        {"linux.resources.cpu.cpus", 's'},
+        {"linux.resources.cpu.mems", 's'},
 },
   process_shapes[] = {
       {"args", 'a'},

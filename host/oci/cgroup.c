@@ -158,10 +158,8 @@ static const cJSON *find_number(const cJSON *o, const char *name)
 }
 
 /* Writes it in the one group that has the file. -ENOENT where none has. */
-static int set_number(const cJSON *groups, const char *file, int64_t value, const char *unlimited)
+static int set_text(const cJSON *groups, const char *file, const char *text)
 {
-    cleanup_free char *text =
-        value < 0 && unlimited ? sh_strdup(unlimited) : sh_format("%lld", (long long)value);
     FOR_GROUPS(g, groups)
     {
         int r = write_text(g->valuestring, file, text);
@@ -169,6 +167,13 @@ static int set_number(const cJSON *groups, const char *file, int64_t value, cons
             return r;
     }
     return -ENOENT;
+}
+
+static int set_number(const cJSON *groups, const char *file, int64_t value, const char *unlimited)
+{
+    cleanup_free char *text =
+        value < 0 && unlimited ? sh_strdup(unlimited) : sh_format("%lld", (long long)value);
+    return set_text(groups, file, text);
 }
 
 static int limit_memory(const cJSON *groups, const cJSON *memory)
@@ -205,6 +210,11 @@ static int limit_cpu(const cJSON *groups, const cJSON *cpu)
         int64_t v = (int64_t)shares->valuedouble;
         if (set_number(groups, "cpu.weight", 1 + (v - 2) * 9999 / 262142, NULL) == -ENOENT)
             (void)set_number(groups, "cpu.shares", v, NULL);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        const char *set = oci_text(cpu, i ? "mems" : "cpus");
+        if (set && *set && (!r || r == -ENOENT))
+            r = set_text(groups, i ? "cpuset.mems" : "cpuset.cpus", set);
     }
     return r;
 }

@@ -268,6 +268,18 @@ for a in pods tees; do
     one_line "... is refused" "annotation io.shelter.$a"
 done
 
+# --- processors ---
+if [ -n "$(find /sys/fs/cgroup -maxdepth 2 -name cpuset.cpus 2>/dev/null | head -n 1)" ]; then
+    config "c['process']['args'] = ['sh', '-c', 'echo ready; sleep 100']; c['linux']['resources'] = {'cpu': {'cpus': '0', 'mems': '0'}}"
+    check "cpus: start" begin $N-cpus
+    same "cpus: all its processes on the host run there alone" "$("${RT[@]}" ps --format json $N-cpus | grep -oE '[0-9]+' |
+        while read -r p; do sed -n 's/^Cpus_allowed_list:\t//p' "/proc/$p/status"; done | sort -u)" 0
+    check "cpus: delete" "${RT[@]}" delete --force $N-cpus
+    config "c['linux']['resources'] = {'cpu': {'cpus': 'x'}}"
+    status "cpus that are none" 1 "${RT[@]}" create --bundle "$B" $N-cpus
+    one_line "... says why" "cannot set a limit of the cgroup"
+else skip "cpus: no cpuset controller here"; fi
+
 # --- broken bundles: one line, the log, nothing left ---
 broken() { # NAME PATTERN: config.json is as it is
     status "$1" 1 "${RT[@]}" --log "$T/log" --log-format json create --bundle "$B" $N-x
