@@ -33,7 +33,7 @@ int sh_exec_parse(struct sh_exec *x, const uint8_t *data, size_t size)
     x->env = read_strings(&r, x->head.env_count);
     x->workdir = read_strings(&r, 1);
     x->user = read_strings(&r, 1);
-    if (r.failed || r.at != size || x->head.tty > 1 || x->head.kind > SH_EXEC_INSIDE ||
+    if (r.failed || r.at != size || x->head.tty > 1 || x->head.kind > SH_EXEC_COUNT ||
         !x->head.arg_count)
         return -EBADMSG;
     if (x->head.kind == SH_EXEC_INSIDE ? x->head.arg_count < 2

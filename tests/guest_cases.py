@@ -441,7 +441,7 @@ def exec_sessions():
         same("each is told", sum(f[0] == h.EXIT and f[2] >= 10 for f in vm.frames), 63)
 
 
-CONTAINER, INSIDE = 3, 4
+CONTAINER, INSIDE, COUNT = 3, 4, 5
 
 
 @case
@@ -463,7 +463,11 @@ def containers():
         refusal(vm, 1, ["web", "id"], INSIDE, "nothing beside one that does not run", "not running")
         refusal(vm, 2, ["other"], CONTAINER, "none that the manifest does not name", "no container")
         refusal(vm, 3, ["../web"], CONTAINER, "no path in place of a name", "no container")
-        vm.exec(4, ["web"], kind=CONTAINER, env=["WHO=host", "LD_PRELOAD=/x"], workdir="/etc", user="0")
+        refusal(vm, 40, ["web"], COUNT, "no counts where the image allows none", "does not allow stats")
+        for i, bounds in enumerate(("/etc", "rw", "memory=", "memory=1k", "memory=-1", "pids=0", "ro,pids", "memory=18446744073709551616")):
+            vm.exec(50 + i, ["web"], kind=CONTAINER, workdir=bounds)
+            has(f"containers: no other bounds than bounds: {bounds}", vm.wait_frame(h.ERROR, 50 + i), "no bound of a container")
+        vm.exec(4, ["web"], kind=CONTAINER, env=["WHO=host", "LD_PRELOAD=/x"], workdir="pids=99", user="0")
         vm.wait_output(b"up", 4)
         same("containers: as it was built, whatever the host says of it; root and mounts of its own",
              vm.output(4), b"web /root all\nfresh\nup\n")
@@ -516,6 +520,36 @@ def containers():
         vm.stdin(b"\n", 12)
         vm.wait_frame(h.EXIT, 12)
         same("containers: root of one cannot change our programs", vm.output(12), b"got\nwrote Read-only file system\n")
+    # What a host may take from one container, and what it may see of it.
+    records = [h.container("web", ["sh", "-c", "touch /new /common/web; echo up; cat"]), h.container("app", ["sh", "-c", "touch /new; ls /common; echo up; cat"])]
+    with IMAGE.vm(dict(container=records, policy=h.P_EXEC | h.P_STATS | h.P_LOCK, mount=[struct.pack("<QI", 0, 0o777) + b"/common"])) as vm:
+        vm.wait_frame(h.STARTED)
+        refusal(vm, 1, ["web"], COUNT, "no counts of one that does not run", "not running")
+        vm.exec(2, ["web"], kind=CONTAINER, workdir="ro,memory=33554432,pids=20")
+        vm.wait_output(b"up", 2)
+        has("containers: read-only by a bound", vm.output(2, h.ERR), "^touch: /new: Read-only file system\n$")
+        vm.exec(3, ["app"], kind=CONTAINER)
+        vm.wait_output(b"up", 3)
+        same("containers: ... and beside it one that is not; the image's other memory is all containers'", (vm.output(3), vm.output(3, h.ERR)), (b"web\nup\n", b""))
+        counts = []
+        for session, name in (4, "web"), (5, "app"):
+            vm.exec(session, [name], kind=COUNT)
+            vm.wait_frame(h.EXIT, session)
+            counts.append(json.loads(vm.output(session)))
+        same("containers: counts of each", [c.get("memory_limit_bytes") for c in counts] + [c["processes"] for c in counts], [33554432, None, 1, 1])
+        tap("containers: ... what they use", all(1 << 14 < c["memory_bytes"] <= c["memory_peak_bytes"] < 32 << 20 and c["cpu_ns"] > 0 for c in counts))
+        vm.exec(7, ["web", "sh", "-c", "cat /proc/self/cgroup; x=$(head -c 90000000 /dev/zero | tr '\\0' x); echo survived"], kind=INSIDE)
+        same("containers: one over its memory ends", struct.unpack("<II", vm.wait_frame(h.EXIT, 2)), (137, 9))
+        same("containers: ... as a whole", struct.unpack("<II", vm.wait_frame(h.EXIT, 7)), (137, 9))
+        vm.exec(8, ["app", "sh", "-c", "x=$(head -c 50000000 /dev/zero | tr '\\0' x); echo ${#x}"], kind=INSIDE)
+        vm.wait_frame(h.EXIT, 8)
+        same("containers: ... and no other, which may use more", vm.output(8), b"50000000\n")
+        vm.exec(9, ["web"], kind=CONTAINER, workdir="pids=20")
+        vm.wait_output(b"up", 9)
+        same("containers: begun again with other bounds", vm.output(9, h.ERR), b"")
+        vm.exec(10, ["web", "sh", "-c", "for i in $(seq 30); do sleep 100 & done; echo all"], kind=INSIDE)
+        vm.wait_frame(h.EXIT, 10)
+        has("containers: no more processes than the bound", vm.output(10, h.ERR), "fork")
     sealed = dict(fields, policy=h.P_LOCK)
     with IMAGE.vm(sealed) as vm:
         vm.wait_frame(h.STARTED)

@@ -26,7 +26,7 @@ TAGS = dict(root_hash=1, root_size=2, entrypoint=16, command=17, env=18, workdir
             broker=28, broker_key=29, secret=30, policy=31, host_mount=34, container=37)
 LAUNCH_KEYS = ("arg env workdir user hostname tty stdin mount network port broker memory cpus "
                "debug readonly").split()
-P_EXEC, P_MOUNT, P_SIGNAL, P_DEBUG = 1, 2, 4, 32
+P_EXEC, P_MOUNT, P_SIGNAL, P_STATS, P_DEBUG = 1, 2, 4, 16, 32
 P_LOCK, P_NO_INPUT, P_NO_OUTPUT = 1 << 16, 1 << 17, 1 << 18
 P_AGENT_HEADER, P_NO_EVIDENCE = 1 << 19, 1 << 20
 

@@ -105,6 +105,22 @@ static int check_process(const struct oci_pod *pod, const struct sh_exec *built,
     return 0;
 }
 
+/* Memory that the engine wants at "PATH:OPTIONS": the image has it there already, of this container
+ * or of all. */
+static int check_memory(const struct oci_pod *pod, const struct sh_settings *s, const char *text,
+                        struct sh_error *err)
+{
+    cleanup_free char *path = sh_format("%.*s", (int)strcspn(text, ":"), text);
+    cleanup_free char *own = sh_format(SH_CONTAINERS_DIR "/%s%s", pod->container, path);
+    for (size_t i = 0; i < s->tmpfs_count; i++)
+        if (!strcmp(s->tmpfs[i].path, own) || !strcmp(s->tmpfs[i].path, path))
+            return 0;
+    return sh_fail(err, -EPERM,
+                   "container %s: memory at %s is not the image's; build it with --tmpfs %s, or "
+                   "with --tmpfs %s for all containers",
+                   pod->container, path, own, path);
+}
+
 int oci_pod_check(struct oci_pod *pod, const struct oci_bundle *b, struct sh_error *err)
 {
     struct sh_store store;
@@ -135,12 +151,8 @@ int oci_pod_check(struct oci_pod *pod, const struct oci_bundle *b, struct sh_err
                     "container %s: %s is a folder or file of the host, and a pod in one machine "
                     "takes none",
                     pod->container, b->binds[i].target);
-    if (!r && b->tmpfs.count)
-        r = sh_fail(err, -EPERM,
-                    "container %s: memory at %.*s is not the image's; build it with "
-                    "--tmpfs " SH_CONTAINERS_DIR "/%s%.*s",
-                    pod->container, (int)strcspn(b->tmpfs.v[0], ":"), b->tmpfs.v[0], pod->container,
-                    (int)strcspn(b->tmpfs.v[0], ":"), b->tmpfs.v[0]);
+    for (size_t i = 0; !r && i < b->tmpfs.count; i++)
+        r = check_memory(pod, &s, b->tmpfs.v[i], err);
     sh_image_close(&image);
     sh_store_close(&store);
     return r;
@@ -209,7 +221,6 @@ static int ask_machine(const struct oci_runtime *rt, const struct oci_pod *pod,
         cJSON_AddStringToObject(ask, "broker", oci_annotation(b, "io.shelter.broker"));
     if (b->resolver)
         cJSON_AddStringToObject(ask, "resolver", b->resolver);
-    cJSON_AddBoolToObject(ask, "readonly", b->read_only);
     for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++)
         if (oci_annotation(b, sizes[i]))
             cJSON_AddStringToObject(ask, sizes[i], oci_annotation(b, sizes[i]));
@@ -229,26 +240,8 @@ static int ask_machine(const struct oci_runtime *rt, const struct oci_pod *pod,
     return answer.code ? sh_fail(err, answer.code, "%s", answer.text) : 0;
 }
 
-/* The first container said whether anybody writes to the image's roots. */
-static int check_writing(const struct oci_pod *pod, const struct oci_bundle *b,
-                         const struct sh_instance *machine, struct sh_error *err)
-{
-    static const char key[] = "\nreadonly 1\n";
-    cleanup_free uint8_t *text = NULL;
-    size_t size;
-    int r = sh_read_file(machine->dir_fd, "launch", 1 << 24, &text, &size, err);
-    bool read_only = !r && memmem(text, size, key, sizeof(key) - 1);
-    if (!r && read_only != b->read_only)
-        r = sh_fail(err, -EINVAL,
-                    "container %s: the pod's first container was %s a read-only root, and those in "
-                    "one machine are alike",
-                    pod->container, read_only ? "with" : "without");
-    return r;
-}
-
 /* A tag may mean another image by now, or two containers may name two. */
-static int check_machine(const struct oci_pod *pod, const struct oci_bundle *b, const char *machine,
-                         struct sh_error *err)
+static int check_machine(const struct oci_pod *pod, const char *machine, struct sh_error *err)
 {
     struct sh_store store;
     struct sh_instance instance;
@@ -261,8 +254,6 @@ static int check_machine(const struct oci_pod *pod, const struct oci_bundle *b, 
                     "the pod's machine runs the image %.12s, and %s is %.12s now: a pod has one "
                     "image from its first container on",
                     instance.config.image, pod->image, pod->id);
-    else if (!r)
-        r = check_writing(pod, b, &instance, err);
     if (!r)
         sh_instance_close(&instance);
     sh_store_close(&store);
@@ -285,7 +276,7 @@ int oci_pod_machine(const struct oci_runtime *rt, const struct oci_pod *pod,
     if (!r && !*instance && !(*instance = oci_pod_instance(&sandbox)))
         r = sh_fail(err, -EIO, "the pod's sandbox %s has no machine", id);
     oci_container_close(&sandbox);
-    return r ? r : check_machine(pod, b, *instance, err);
+    return r ? r : check_machine(pod, *instance, err);
 }
 
 /* --- in the sandbox's process --- */

@@ -23,6 +23,8 @@
 #include "host/run/copy_in.h"
 #include "host/run/exec_request.h"
 #include "host/run/prepare.h"
+#include "lib/io.h"
+#include "verifier/base/json_read.h"
 
 #define AGAIN_US 50000
 #define AGAIN_MAX 200
@@ -335,7 +337,6 @@ static int prepare_machine(const struct oci_start *s, const cJSON *ask, struct s
                                .tee = oci_text(ask, "tee"),
                                .broker = (char *)oci_text(ask, "broker"),
                                .resolver = oci_text(ask, "resolver"),
-                               .read_only = cJSON_IsTrue(cJSON_GetObjectItem(ask, "readonly")),
                                .publish_all = true,
                                .tty = SH_TTY_NO,
                                .remove = true};
@@ -397,6 +398,28 @@ static __attribute__((noreturn)) void keep_namespaces(const struct oci_start *s)
     _exit(0);
 }
 
+/* What the engine's limits take from a container there (<shelter/channel.h>). */
+static char *find_bounds(const struct oci_bundle *b)
+{
+    const cJSON *resources = oci_object(oci_object(b->json, "linux"), "resources");
+    const cJSON *pids = cJSON_GetObjectItemCaseSensitive(oci_object(resources, "pids"), "limit");
+    struct sh_strings words = {0};
+    if (b->read_only)
+        sh_strings_add(&words, SH_BOUND_READ_ONLY);
+    if (b->memory)
+        sh_strings_addf(&words, SH_BOUND_MEMORY "%llu", (unsigned long long)b->memory);
+    if (cJSON_IsNumber(pids) && pids->valueint > 0)
+        sh_strings_addf(&words, SH_BOUND_PIDS "%d", pids->valueint);
+    char *text = sh_strdup("");
+    for (size_t i = 0; i < words.count; i++) {
+        char *longer = sh_format("%s%s%s", text, i ? "," : "", words.v[i]);
+        free(text);
+        text = longer;
+    }
+    sh_strings_free(&words);
+    return text;
+}
+
 /* A container in its pod's machine: starts there, and lives until it has ended there. */
 static __attribute__((noreturn)) void live_in_machine(const struct oci_start *s)
 {
@@ -404,6 +427,7 @@ static __attribute__((noreturn)) void live_in_machine(const struct oci_start *s)
     struct sh_instance instance;
     struct sh_error err = {0};
     int status = SH_EXIT_FAILURE;
+    char *bounds = find_bounds(s->bundle);
     prctl(PR_SET_NAME, "shelter-pod");
     sh_attached_block_signals();
     int r = sh_store_open(&store, &err);
@@ -415,7 +439,7 @@ static __attribute__((noreturn)) void live_in_machine(const struct oci_start *s)
                                           .tty = s->bundle->process.terminal,
                                           .args = argv,
                                           .arg_count = 1,
-                                          .workdir = "",
+                                          .workdir = bounds,
                                           .user = ""};
         err = (struct sh_error){0};
         cleanup_close int fd = ask_exec(&request, &instance, &err);
@@ -578,4 +602,54 @@ int oci_process_exec(const struct oci_container *c, const struct oci_process *p,
     sh_instance_close(&instance);
     sh_store_close(&store);
     return r;
+}
+
+/* --- counts --- */
+
+static __attribute__((noreturn)) void live_count(const char *name,
+                                                 const struct sh_instance *instance)
+{
+    char *argv[] = {(char *)(uintptr_t)name, NULL};
+    struct sh_exec_request request = {
+        .kind = SH_EXEC_COUNT, .args = argv, .arg_count = 1, .workdir = "", .user = ""};
+    struct sh_error err = {0};
+    int status = SH_EXIT_FAILURE;
+    cleanup_close int fd = ask_exec(&request, instance, &err);
+    struct sh_attached a = {.fd = fd, .config = &instance->config};
+    sh_attached_block_signals();
+    if (fd >= 0 && sh_attached_run(&a, &status, &err) != SH_ATTACHED_ENDED)
+        status = SH_EXIT_FAILURE;
+    if (err.text[0])
+        sh_error_report(&err);
+    _exit(status);
+}
+
+cJSON *oci_process_count(const struct oci_container *c, struct sh_error *err)
+{
+    struct sh_store store;
+    struct sh_instance instance;
+    char text[4096];
+    int out[2], status = -1;
+    if (open_instance(c, &store, &instance, err))
+        return NULL;
+    pid_t pid = pipe2(out, O_CLOEXEC) ? -1 : fork();
+    if (pid == 0) {
+        dup2(out[1], 1);
+        live_count(oci_text(c->state, "podContainer"), &instance);
+    }
+    cJSON *counts = NULL;
+    if (pid > 0) {
+        close(out[1]);
+        ssize_t n = sh_read_up_to(out[0], text, sizeof(text) - 1);
+        text[n > 0 ? n : 0] = 0;
+        close(out[0]);
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+            ;
+        counts = status ? NULL : sv_json_read_text(text, NULL, 0);
+    }
+    if (!counts)
+        sh_fail(err, -EIO, "what container %s uses in its pod's machine cannot be counted", c->id);
+    sh_instance_close(&instance);
+    sh_store_close(&store);
+    return counts;
 }

@@ -35,4 +35,8 @@ int oci_process_exec(const struct oci_container *c, const struct oci_process *p,
  * engine over the socket (SCM_RIGHTS), as runc does. */
 int oci_console_open(const char *socket, uint16_t rows, uint16_t columns, struct sh_error *err);
 
+/* What a container in its pod's machine uses there: memory_bytes, memory_peak_bytes,
+ * memory_limit_bytes, cpu_ns, processes, as far as there are such; the caller's, or NULL. */
+cJSON *oci_process_count(const struct oci_container *c, struct sh_error *err);
+
 #endif

@@ -11,6 +11,7 @@
 #include "host/oci/bundle.h"
 #include "host/oci/cgroup.h"
 #include "host/oci/container.h"
+#include "host/oci/process.h"
 
 static void print_json(cJSON *json, bool pretty)
 {
@@ -128,25 +129,57 @@ static int64_t first_of(int64_t a, int64_t b)
     return a >= 0 ? a : b;
 }
 
+struct counts {
+    int64_t cpu_ns, memory, limit, peak, processes;
+};
+
+static cJSON *show_counts(const struct counts *n)
+{
+    cJSON *data = cJSON_CreateObject();
+    add_count(add_object(add_object(data, "cpu"), "usage"), "total", n->cpu_ns);
+    cJSON *memory = add_object(add_object(data, "memory"), "usage");
+    add_count(memory, "usage", n->memory);
+    add_count(memory, "limit", n->limit);
+    add_count(memory, "max", n->peak);
+    add_count(add_object(data, "pids"), "current", n->processes);
+    return data;
+}
+
 static cJSON *count_cgroup(const cJSON *groups)
 {
-    cJSON *data = cJSON_CreateObject(), *pids = oci_cgroup_pids(groups);
-    cJSON *cpu = add_object(add_object(data, "cpu"), "usage");
+    cJSON *pids = oci_cgroup_pids(groups);
     int64_t v2 = oci_cgroup_keyed(groups, "cpu.stat", "usage_usec");
-    add_count(cpu, "total",
-              first_of(oci_cgroup_number(groups, "cpuacct.usage"), v2 < 0 ? -1 : v2 * 1000));
-    cJSON *memory = add_object(add_object(data, "memory"), "usage");
-    add_count(memory, "usage",
-              first_of(oci_cgroup_number(groups, "memory.usage_in_bytes"),
-                       oci_cgroup_number(groups, "memory.current")));
-    add_count(memory, "limit",
-              first_of(oci_cgroup_number(groups, "memory.limit_in_bytes"),
-                       oci_cgroup_number(groups, "memory.max")));
-    add_count(memory, "max",
-              first_of(oci_cgroup_number(groups, "memory.max_usage_in_bytes"),
-                       oci_cgroup_number(groups, "memory.peak")));
-    add_count(add_object(data, "pids"), "current", cJSON_GetArraySize(pids));
+    struct counts n = {
+        .cpu_ns = first_of(oci_cgroup_number(groups, "cpuacct.usage"), v2 < 0 ? -1 : v2 * 1000),
+        .memory = first_of(oci_cgroup_number(groups, "memory.usage_in_bytes"),
+                           oci_cgroup_number(groups, "memory.current")),
+        .limit = first_of(oci_cgroup_number(groups, "memory.limit_in_bytes"),
+                          oci_cgroup_number(groups, "memory.max")),
+        .peak = first_of(oci_cgroup_number(groups, "memory.max_usage_in_bytes"),
+                         oci_cgroup_number(groups, "memory.peak")),
+        .processes = cJSON_GetArraySize(pids),
+    };
     cJSON_Delete(pids);
+    return show_counts(&n);
+}
+
+static int64_t count_of(const cJSON *counts, const char *name)
+{
+    const cJSON *n = cJSON_GetObjectItemCaseSensitive(counts, name);
+    return cJSON_IsNumber(n) && n->valuedouble >= 0 && n->valuedouble < 0x1p62
+               ? (int64_t)n->valuedouble
+               : -1;
+}
+
+/* In a machine that its pod shares the container has a control group of its own. */
+static cJSON *count_inside(const struct oci_container *c, struct sh_error *err)
+{
+    cJSON *counts = oci_process_count(c, err);
+    struct counts n = {count_of(counts, "cpu_ns"), count_of(counts, "memory_bytes"),
+                       count_of(counts, "memory_limit_bytes"),
+                       count_of(counts, "memory_peak_bytes"), count_of(counts, "processes")};
+    cJSON *data = counts ? show_counts(&n) : NULL;
+    cJSON_Delete(counts);
     return data;
 }
 
@@ -177,10 +210,16 @@ int oci_events(const struct oci_runtime *rt, int argc, char **argv, struct sh_er
     if (!r && !oci_container_pid(&c))
         r = sh_fail(err, -ESRCH, "container not running");
     while (!r) {
+        cJSON *data = oci_text(c.state, "machine") ? count_inside(&c, err)
+                                                   : count_cgroup(oci_array(c.state, "cgroups"));
+        if (!data) {
+            r = -EIO;
+            break;
+        }
         cJSON *event = cJSON_CreateObject();
         cJSON_AddStringToObject(event, "type", "stats");
         cJSON_AddStringToObject(event, "id", c.id);
-        cJSON_AddItemToObject(event, "data", count_cgroup(oci_array(c.state, "cgroups")));
+        cJSON_AddItemToObject(event, "data", data);
         print_json(event, false);
         if (once || fflush(stdout) || (sleep((unsigned)seconds), !oci_container_pid(&c)))
             break;

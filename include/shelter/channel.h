@@ -95,8 +95,17 @@ enum sh_exec_kind {
     SH_EXEC_COPY_OUT = 1, /* argv[0]: path; stdout is a ustar/pax archive of it */
     SH_EXEC_COPY_IN = 2,  /* argv[0]: directory; stdin is an archive to unpack there */
     /* Of a machine whose image has containers (SH_TAG_CONTAINER). */
-    SH_EXEC_CONTAINER = 3, /* argv[0]: its name; all else but the terminal is as built */
+    SH_EXEC_CONTAINER = 3, /* argv[0]: its name; all but terminal and bounds is as built */
     SH_EXEC_INSIDE = 4,    /* argv[0]: its name; the rest is a program's, beside it */
+    SH_EXEC_COUNT = 5,     /* argv[0]: its name; stdout is what it uses, as JSON */
 };
+
+/* In place of SH_EXEC_CONTAINER's directory, what the container may not do, as words with commas
+ * between: "ro" (write to its root), "memory=BYTES", "pids=COUNT" (use more). Empty: no bounds.
+ * Each takes something away, so the host may choose it; a container over its memory ends as a
+ * whole. */
+#define SH_BOUND_READ_ONLY "ro"
+#define SH_BOUND_MEMORY "memory="
+#define SH_BOUND_PIDS "pids="
 
 #endif

@@ -14,11 +14,11 @@ cleanup_hooks+=('for c in $(ls "$T/run" 2>/dev/null); do timeout 20 "${RT[@]}" d
 N=t-$$
 mkdir -p "$T/root/bin" "$T/root/etc" "$T/image"
 cp "$(command -v busybox)" "$T/root/bin/"
-for p in touch sh cat echo id sleep httpd wget ls ps stty env; do ln -s busybox "$T/root/bin/$p"; done
+for p in touch sh cat echo id sleep httpd wget ls ps stty env head tr; do ln -s busybox "$T/root/bin/$p"; done
 printf 'root:x:0:0::/root:/bin/sh\nweb:x:1000:1000::/home/web:/bin/sh\n' >"$T/root/etc/passwd"
 web='echo ready; echo w >/tmp/new; trap "echo term; exit 5" TERM; httpd -f -p 127.0.0.1:8080 -h /etc & wait'
 app='ls /tmp; until wget -q -O - http://127.0.0.1:8080/passwd >/tmp/got; do sleep 0.1; done; cat /tmp/got; id -u; cat; exit 7'
-build() { "$SHELTER" build -t "$1" --allow exec --tmpfs /containers/web/cache --container "web=$T/root sh -c '$web'" --container "app=$T/root sh -c '$app'" "${@:2}"; }
+build() { "$SHELTER" build -t "$1" --allow exec,stats --tmpfs /containers/web/cache --tmpfs /scratch --container "web=$T/root sh -c '$web'" --container "app=$T/root sh -c '$app'" "${@:2}"; }
 check "build --container" build pod
 check "inspect names them" sh -c "'$SHELTER' inspect --json pod | python3 -c 'import json, sys; d = json.load(sys.stdin); assert [c[\"name\"] for c in d[\"containers\"]] == [\"web\", \"app\"], d'"
 same "the same inputs are the same image" "$(build again -q)" "$(build pod -q)"
@@ -101,7 +101,7 @@ no() { # NAME EXPRESSION TEXT
     status "$1" 1 timeout 60 "${RT[@]}" create --bundle "$T/bad" "$N-bad"
     one_line "... is refused with the reason" "$3"
 }
-no "a read-only root beside one that is written to" 'b["root"]["readonly"] = True' "those in one machine are alike"
+no "memory where the image has none" 'b["mounts"] = [{"destination": "/cache", "type": "tmpfs", "source": "tmpfs"}]' "with --tmpfs /containers/app/cache, or with --tmpfs /cache for all"
 no "another command" 'b["process"]["args"] = ["ls"]' "which command runs"
 no "an environment" 'b["process"]["env"] += ["LD_PRELOAD=/x"]' "LD_PRELOAD=/x"
 no "a user" 'b["process"]["user"]["uid"] = 7' "its user"
@@ -119,19 +119,42 @@ for c in web sb; do check "delete $c" timeout 20 "${RT[@]}" delete "$N-$c"; done
 
 # Nothing is left of a pod whose supervisor was killed.
 check "a pod again" begin sb
-config web container web 'b["root"]["readonly"] = True'
+# One that may not write beside one that may; an emptyDir where the image has memory, one's own or all containers'.
+memory='{"destination": "/%s", "type": "bind", "source": "/x/volumes/kubernetes.io~empty-dir/%s", "options": ["rbind"]}'
+# shellcheck disable=SC2059
+config web container web "b['root']['readonly'] = True; b['mounts'] = [$(printf "$memory, $memory" cache cache scratch scratch)]
+b['linux']['resources'] = {'memory': {'limit': 64 << 20}, 'pids': {'limit': 50}}"
 check "... with a container" begin web
 check "... that runs" said web ready
 status "... whose root is read-only" 1 "${RT[@]}" exec "$N-web" touch /x
 check "... with the reason" grep -q 'Read-only file system' "$T/err"
-config app container app
-status "... one that writes beside it" 1 timeout 60 "${RT[@]}" create --bundle "$T/app" "$N-app"
-one_line "... is refused with the reason" "those in one machine are alike"
+status "... and its memory is not" 0 "${RT[@]}" exec "$N-web" touch /cache/x /scratch/of-web
+# shellcheck disable=SC2059
+config app container app "b['mounts'] = [$(printf "$memory" scratch scratch)]"
+mkfifo "$T/held"
+sleep 300 >"$T/held" &
+cleanup_hooks+=("kill $! 2>/dev/null")
+check "... one that writes beside it" begin app "$T/held"
+check "... runs" said app 0
+status "... does, and sees what is all containers'" 0 "${RT[@]}" exec "$N-app" sh -c 'touch /x; ls /scratch'
+same "... of the other" "$(cat "$T/out")" of-web
+count() { timeout 30 "${RT[@]}" events --stats "$N-$1" | python3 -c '
+import json, sys
+d = json.load(sys.stdin)["data"]
+print(d["memory"]["usage"].get("limit"), 1 << 14 < d["memory"]["usage"]["usage"] < 64 << 20, d["cpu"]["usage"]["total"] > 0, d["pids"]["current"] > 0)'; }
+same "events --stats: each container's own" "$(count web), $(count app)" "67108864 True True True, None True True True"
+"${RT[@]}" exec "$N-web" sh -c 'x=$(head -c 90000000 /dev/zero | tr "\0" x); echo survived' >"$T/out" 2>&1
+check "a container over its memory limit ends" gone web
+check "... the other runs on" is "$N-app" running
+timeout 20 "${RT[@]}" delete --force "$N-web"
+check "... and it starts again" begin web
+check "... runs" said web ready
 pid=$(timeout 20 "${RT[@]}" state "$N-sb" | python3 -c 'import json, sys; print(json.load(sys.stdin)["pid"])')
 kill -KILL "$pid"
 check "a killed supervisor takes its containers along" gone web
+check "... all of them" gone app
 check "... and the machine" until_true 20 no_machine
-for c in web sb; do check "delete --force $c" timeout 20 "${RT[@]}" delete --force "$N-$c"; done
+for c in web app sb; do check "delete --force $c" timeout 20 "${RT[@]}" delete --force "$N-$c"; done
 same "nothing is left" "$(ls "$T/run" "$SHELTER_STORE/instances" | grep -v '^$\|:'; pgrep -f "shelter-runtime.*$T/run")" ""
 status "an enclave" 125 "$SHELTER" run --rm --tee sgx-sim pod
 check "... has no such containers" grep -q 'share a VM' "$T/err"

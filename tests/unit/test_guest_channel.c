@@ -112,7 +112,7 @@ static void test_exec_parse(void **state)
         uint16_t args, envs;
     } bad[] = {{2, 0, 2, 1},   {0, 3, 2, 1}, {0, 4, 1, 2},         {0, 5, 2, 1},
                {0, 255, 2, 1}, {0, 0, 0, 3}, {0, 0, 65535, 65535}, {0, 1, 2, 1},
-               {0, 2, 2, 1},   {0, 0, 3, 1}, {0, 0, 1, 1}};
+               {0, 2, 2, 1},   {0, 0, 3, 1}, {0, 0, 1, 1},         {0, 6, 1, 2}};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         size = exec_payload(data, bad[i].tty, bad[i].kind, bad[i].args, bad[i].envs, good,
                             sizeof(good));

@@ -69,16 +69,14 @@ static int tell_container(const struct guest *g, const struct guest_session *s,
                           const struct guest_session *lead, const struct sh_exec *x,
                           struct guest_strings *argv)
 {
-    const struct sh_settings *k = &g->config.settings;
     const struct sh_exec *own = &s->container->run;
+    const char *verb = x->head.kind == SH_EXEC_COUNT ? "count" : "join";
     char number[16];
     const char *const words[] = {"container",
-                                 lead ? "join" : "begin",
+                                 lead ? verb : "begin",
                                  lead ? NULL : s->container->name,
                                  number,
-                                 lead           ? NULL
-                                 : k->read_only ? "r"
-                                                : "",
+                                 lead ? NULL : x->workdir, /* bounds */
                                  lead && *x->user ? x->user : own->user,
                                  lead && *x->workdir ? x->workdir : own->workdir};
     int rc = 0;
@@ -140,10 +138,12 @@ static int run_exec(struct guest *g, struct guest_session *s, struct guest_sessi
 static const char *judge_exec(struct guest *g, const struct sh_exec *x,
                               const struct sh_container **c, struct guest_session **lead)
 {
-    bool start = x->head.kind == SH_EXEC_CONTAINER, of = start || x->head.kind == SH_EXEC_INSIDE;
+    bool start = x->head.kind == SH_EXEC_CONTAINER, of = x->head.kind >= SH_EXEC_CONTAINER;
+    bool count = x->head.kind == SH_EXEC_COUNT;
     struct guest_session *workload = guest_session_find(g, 0);
-    if (!start && !(g->config.settings.requests & SH_POLICY_EXEC))
-        return "the image does not allow exec; build it with --allow exec";
+    if (!start && !(g->config.settings.requests & (count ? SH_POLICY_STATS : SH_POLICY_EXEC)))
+        return count ? "the image does not allow stats; build it with --allow stats"
+                     : "the image does not allow exec; build it with --allow exec";
     if (!workload || workload->state != GUEST_RUNNING)
         return "the workload is not running";
     if (of && !(*c = find_container(g, x->args)))

@@ -38,7 +38,7 @@ $(VOLUME_SRC:%.c=$(G)/o/%.o): MUSL_CFLAGS += -O2
 # What becomes the image's programs: in their root, and in that of a pod's container.
 START_COMMON := $(G)/o/trusted/guest/start/run.o $(G)/o/trusted/guest/error.o
 $(G)/start: $(G)/o/trusted/guest/start/start.o $(START_COMMON)
-$(G)/container: $(addprefix $(G)/o/,trusted/guest/start/container.o lib/io.o lib/users.o \
+$(G)/container: $(addprefix $(G)/o/,trusted/guest/start/container.o trusted/guest/start/group.o lib/io.o lib/users.o \
     $(addprefix trusted/guest/,child.o mounts.o path.o users.o)) $(START_COMMON)
 $(G)/start $(G)/container:
 	$(call say,LD,$@)

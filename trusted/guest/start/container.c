@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <shelter/agent.h>
@@ -114,7 +115,20 @@ static void unescape_text(char *text)
     *to = 0;
 }
 
-/* Volumes, data and memory that the image has in the container's folder. */
+/* Is it the image's own, and all containers'? */
+static bool is_common(const char *place)
+{
+    static const char *const others[] = {"/dev",         "/sys",          "/proc",
+                                         SH_SECRETS_DIR, SH_IDENTITY_DIR, SH_CONTAINERS_DIR};
+    for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++) {
+        size_t n = strlen(others[i]);
+        if (!strncmp(place, others[i], n) && (!place[n] || place[n] == '/'))
+            return false;
+    }
+    return *place == '/';
+}
+
+/* Volumes, data and memory that the image has in the container's folder, or for all. */
 static void show_mounts(int whole, const char *name, int root)
 {
     static char line[3 * 4096], place[4096];
@@ -126,19 +140,26 @@ static void show_mounts(int whole, const char *name, int root)
         if (sscanf(line, "%*s %*s %*s %*s %4095s", place) != 1)
             continue;
         unescape_text(place);
+        const char *inside = place + sizeof("/root") - 1;
         if (!strncmp(place, head, (size_t)n))
-            show_place(whole, place + sizeof("/root") - 1, root, place + n - 1);
+            show_place(whole, inside, root, place + n - 1);
+        else if (!strncmp(place, "/root/", 6) && is_common(inside))
+            show_place(whole, inside, root, inside);
     }
     fclose(f);
 }
 
-/* argv: NAME SHARE FLAGS USER DIR. */
+/* argv: NAME SHARE BOUNDS USER DIR. */
 static char **begin_container(char **argv, int *root)
 {
     static const char *const shared[] = {
         "/dev",         "/sys",         "/etc/hostname", "/etc/hosts", "/etc/resolv.conf",
         SH_SECRETS_DIR, SH_IDENTITY_DIR};
     const char *name = argv[0];
+    struct statvfs all;
+    bool read_only = start_group_begin(name, argv[2]);
+    expect_done(statvfs("/root", &all), "cannot look at", "the workload's root");
+    read_only |= (all.f_flag & ST_RDONLY) != 0;
     expect_done(unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL),
                 "cannot make a mount namespace for", name);
     GUEST_AUTOCLOSE int whole = open("/root", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -151,7 +172,7 @@ static char **begin_container(char **argv, int *root)
     GUEST_AUTOCLOSE int dir = guest_mkdir_in(*root, argv[4]);
     expect_done(dir < 0 ? dir : 0, "cannot make the working directory", argv[4]);
     move_root(*root);
-    expect_done(*argv[2] == 'r' &&
+    expect_done(read_only &&
                     mount(NULL, ".", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NODEV, NULL),
                 "cannot make read-only", "the root");
     return argv + 5;
@@ -161,6 +182,7 @@ static char **begin_container(char **argv, int *root)
 static char **join_container(char **argv, int *root)
 {
     char path[40];
+    start_group_join(argv[0]);
     snprintf(path, sizeof(path), "/proc/%.10s/ns/mnt", argv[0]);
     GUEST_AUTOCLOSE int mounts = open(path, O_RDONLY | O_CLOEXEC);
     expect_done(mounts < 0 || setns(mounts, CLONE_NEWNS), "cannot join", "the container");
@@ -204,6 +226,10 @@ int main(int argc, char **argv)
         return GUEST_EXIT_OWN;
     if (!strcmp(argv[1], "pause"))
         wait_for_end();
+    if (argc > 2 && !strcmp(argv[1], "count")) {
+        start_group_count(argv[2]);
+        return fflush(stdout) ? GUEST_EXIT_OWN : 0;
+    }
     bool joins = !strcmp(argv[1], "join");
     char **program = joins ? join_container(argv + 2, &root) : begin_container(argv + 2, &root);
     expect_done(guest_child_enter(root, &first), "cannot enter", "the container");
