@@ -1367,6 +1367,26 @@ static void test_guarded_pages(void **state)
     sigaction(SIGBUS, &old[1], NULL);
 }
 
+/* A page that is there and not used costs as much as two calls out. */
+static void test_small_zone(void **state)
+{
+    enum { CHUNK = 512 };
+    static void *page[2 * CHUNK];
+    unsigned n = 0, steps = 0;
+    assert_in_range(stats.zone_pages, 1, CHUNK / 2);
+    for (; stats.zone_pages < CHUNK; n++) {
+        uint64_t before = stats.zone_pages;
+        page[n] = page_alloc();
+        assert_non_null(page[n]);
+        /* One more for what says what is in it. */
+        assert_in_range(stats.zone_pages - before, 0, MAX(16, before / 8) + 1);
+        steps += stats.zone_pages > before;
+    }
+    assert_in_range(steps, 8, 32);
+    while (n)
+        page_free(page[--n]);
+}
+
 static void test_zone(void **state)
 {
     enum { SLOTS = 64 };
@@ -1649,6 +1669,7 @@ static void test_min_max(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_small_zone), /* first: the zone is still small */
         cmocka_unit_test(test_fmt),
         cmocka_unit_test(test_min_max),
         cmocka_unit_test(test_radix),

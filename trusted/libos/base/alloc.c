@@ -3,10 +3,10 @@
 // objects stand in caches, one for the threads of a share (base/lock.c), and move between cache and
 // zone by the batch: so threads seldom meet.
 //
-// The zone is committed as it grows, by at most half of what it is. Of chunks of 2 MiB that are
-// free it keeps a few; more are given back several at a time, and are the first to come again.
-// `meta` says of each page what begins there; it lies in front of the zone's pages and grows with
-// them.
+// The zone is committed as it grows: by at most half of what it is, an eighth while it is smaller
+// than a chunk (2 MiB): a page too many costs as much as two calls out. Of chunks that are free it
+// keeps a few; more are given back several at a time, and are the first to come again. `meta` says
+// of each page what begins there; it lies in front of the zone's pages and grows with them.
 #include "lib/settings.h"
 #include "trusted/libos/libos.h"
 
@@ -238,10 +238,10 @@ static bool take_chunk_again(void)
 /* New blocks: as much as suits the zone's size, else what is needed. */
 static int grow_for(unsigned order)
 {
-    unsigned by = zone_used ? GROW_MIN : GROW_FIRST;
+    unsigned by = zone_used ? GROW_MIN : GROW_FIRST, part = zone_used < CHUNK_PAGES ? 4 : 2;
     if (take_chunk_again())
         return 0;
-    while (by < ORDER_MAX && zone_used >> (by + 2) && !(zone_used >> by & 1))
+    while (by < ORDER_MAX && zone_used >> (by + part) && !(zone_used >> by & 1))
         by++;
     by = MAX(by, order);
     int64_t index = zone_grow(1ul << by, 1ul << by);
