@@ -27,3 +27,7 @@ sites=()
 status "strict" 0 build/sgx-loader --strict --signature "$image/base/enclave.sig" --fuse-key "$SHELTER_STORE/sgx-sim.fuses" \
     --launch "$launch" "${sites[@]}" "$image/base/enclave" "$image/root.img" "$image/manifest"
 same "strict: all right" "$(grep -c ^ok "$T/out") $(grep -vc ^ok "$T/out")" "13 0"
+# The figure of it alone, from the benchmark (whose rows can be chosen).
+LIMIT=200
+status "bench-sgx of one row" 0 env ONLY=clock_gettime ROUNDS=1 bench/bench-sgx
+same "bench-sgx of one row: that one" "$(grep -cE '^(clock_gettime|getppid|hello)' "$T/out") $(grep -c ^clock_gettime "$T/out")" "1 1"
