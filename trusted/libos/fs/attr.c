@@ -139,8 +139,10 @@ static long change_owner(struct place *p, uint32_t uid, uint32_t gid)
     } else {
         i->uid = uid != UINT32_MAX ? uid : i->uid;
         i->gid = gid != UINT32_MAX ? gid : i->gid;
-        if ((i->mode & S_IFMT) != S_IFDIR)
+        if ((i->mode & S_IFMT) != S_IFDIR) {
             i->mode &= ~(i->mode & 010 ? (uint32_t)06000 : (uint32_t)04000);
+            data_drop_capability(i);
+        }
         r = keep_change(i);
         place_notify(p, NOTIFY_ATTRIB);
     }
@@ -363,8 +365,10 @@ long sys_fallocate(int fd, uint32_t mode, int64_t offset, int64_t size)
         r = data_allocate(f->inode, start, end);
     if (!r && grows)
         r = data_truncate(f->inode, end);
-    if (!r)
+    if (!r) {
+        data_drop_rights(f->inode);
         notify_file(f, NOTIFY_MODIFY);
+    }
     return r;
 }
 

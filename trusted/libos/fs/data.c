@@ -214,9 +214,23 @@ int data_limit(const struct inode *i, uint64_t end)
     return end <= limit || end <= i->size ? 0 : refuse_size();
 }
 
-/* What a write does to the bits that give rights away. */
-static void drop_rights(struct inode *i)
+void data_drop_capability(struct inode *i)
 {
+    list_each_safe(struct xattr, x, &i->xattrs, node) {
+        if (strcmp(x->name, "security.capability"))
+            continue;
+        list_remove(&x->node);
+        los_free(x->value);
+        los_free(x);
+    }
+}
+
+void data_drop_rights(struct inode *i)
+{
+    if (!list_empty(&i->xattrs)) {
+        call_alone();
+        data_drop_capability(i);
+    }
     if (capable(CAP_FSETID) || !(i->mode & 06000))
         return;
     call_alone(); /* others look at it */
@@ -279,7 +293,7 @@ static long write_pieces(struct inode *i, struct io *io, uint64_t offset, uint64
     }
     if (!done)
         return r;
-    drop_rights(i);
+    data_drop_rights(i);
     inode_touch(i, true);
     return done;
 }
@@ -329,7 +343,7 @@ int data_truncate(struct inode *i, uint64_t size)
         i->lower_size = MIN(i->lower_size, size);
     }
     i->size = size;
-    drop_rights(i);
+    data_drop_rights(i);
     inode_touch(i, true);
     return 0;
 }

@@ -258,6 +258,9 @@ int data_page(struct inode *i, uint64_t index,
               void *buf); /* the whole page, into PAGE_SIZE bytes */
 int data_punch(struct inode *i, uint64_t start, uint64_t end); /* a hole, size unchanged */
 int data_limit(const struct inode *i, uint64_t end); /* RLIMIT_FSIZE: -EFBIG and SIGXFSZ */
+/* What a change does to the bits, and the attribute, that give rights away. */
+void data_drop_rights(struct inode *i);
+void data_drop_capability(struct inode *i);                       /* alone */
 int data_allocate(struct inode *i, uint64_t start, uint64_t end); /* pages, size unchanged */
 /* The first data or hole at or behind offset; -ENXIO behind the end. */
 int64_t data_seek(struct inode *i, uint64_t offset, bool hole);
@@ -395,6 +398,8 @@ long lock_fcntl(struct file *f, int command, uint64_t arg);
 bool lock_is_held(const struct file *f); /* of a range, by anybody */
 /* A descriptor of f is closed: the calling process's POSIX locks on its inode go. */
 void lock_closed(struct file *f);
+/* fs/proc_locks.c: what of t's process is held by it. */
+void lock_tell(const struct file *f, struct text *t);
 /* f ends: so do its flock and its OFD locks; who waits for them wakes. Exclusively. */
 void lock_release(struct file *f);
 

@@ -69,11 +69,14 @@ long lease_set(int fd, struct file *f, int type)
             return -ENOMEM;
         *l = (struct lease){.next = f->inode->leases, .file = f};
         f->inode->leases = l;
+        l->held = lock_ask(f, LOCK_LEASE, false);
+        lock_hold(&l->held);
     }
     l->fd = fd;
     if (l->asked == l->type) /* else it is still asked for that */
         l->asked = type;
     l->type = type;
+    l->held.exclusive = type == F_WRLCK;
     if (!f->owner)
         file_set_owner(f, 1, current()->pid);
     wait_wake_all(&f->inode->flock_wait);

@@ -3,90 +3,92 @@
 // an open file (OFD).
 #include "trusted/libos/fs/lock.h"
 
-static struct flock_entry *flock_of(struct file *f)
+#include "trusted/libos/proc/proc.h"
+
+struct list lock_every = {&lock_every, &lock_every};
+struct list lock_blocked = {&lock_blocked, &lock_blocked};
+
+struct lock_range lock_ask(struct file *f, enum lock_kind kind, bool exclusive)
 {
-    list_each(struct flock_entry, e, &f->inode->flocks, node) {
-        if (e->file == f)
-            return e;
-    }
-    return NULL;
+    bool process = kind == LOCK_POSIX;
+    return (struct lock_range){.kind = kind,
+                               .inode = f->inode,
+                               .owner = process ? (const void *)current() : f,
+                               .file = f,
+                               .pid = kind == LOCK_OFD ? -1 : current()->pid,
+                               .last = INT64_MAX,
+                               .exclusive = exclusive};
 }
 
-bool lock_flock_conflicts(struct file *f, bool exclusive)
+void lock_hold(struct lock_range *r)
 {
-    list_each(struct flock_entry, e, &f->inode->flocks, node) {
-        if (e->file != f && (exclusive || e->exclusive))
-            return true;
-    }
-    return false;
+    list_init(&r->node);
+    list_append(lock_every.next, &r->every); /* before it */
 }
 
-void lock_flock_release(struct file *f)
+static void end_lock(struct lock_range *r)
 {
-    struct flock_entry *e = f->locked ? flock_of(f) : NULL;
-    if (!e)
-        return;
-    list_remove(&e->node);
-    los_free(e);
-    f->locked = false;
-    wait_wake_all(&f->inode->flock_wait);
+    list_remove(&r->node);
+    list_remove(&r->every);
+    los_free(r);
 }
 
-struct lock_range *lock_range_conflict(struct inode *i, const struct lock_range *r)
+static struct list *kin_of(const struct lock_range *r)
 {
-    list_each(struct lock_range, o, &i->ranges, node) {
-        if (o->owner != r->owner && o->start <= r->last && r->start <= o->last &&
-            (o->exclusive || r->exclusive))
+    return r->kind == LOCK_FLOCK ? &r->inode->flocks : &r->inode->ranges;
+}
+
+static struct lock_range *find_lock(const struct lock_range *r, bool own)
+{
+    list_each(struct lock_range, o, kin_of(r), node) {
+        if ((o->owner == r->owner) == own && o->start <= r->last && r->start <= o->last &&
+            (own || o->exclusive || r->exclusive))
             return o;
     }
     return NULL;
 }
 
-struct lock_range *lock_range_own(struct inode *i, const struct lock_range *r)
+struct lock_range *lock_conflict(const struct lock_range *r)
 {
-    list_each(struct lock_range, o, &i->ranges, node) {
-        if (o->owner == r->owner && o->start <= r->last && r->start <= o->last)
-            return o;
-    }
-    return NULL;
+    return find_lock(r, false);
 }
 
-/* Takes start..last out of what the owner holds. `spare` becomes the rest where one is cut in two.
- */
-void lock_range_cut(struct inode *i, const struct lock_range *r, struct lock_range **spare)
+struct lock_range *lock_own(const struct lock_range *r)
 {
-    list_each_safe(struct lock_range, o, &i->ranges, node) {
+    return find_lock(r, true);
+}
+
+void lock_cut(const struct lock_range *r, struct lock_range **spare)
+{
+    list_each_safe(struct lock_range, o, kin_of(r), node) {
         if (o->owner != r->owner || o->start > r->last || r->start > o->last)
             continue;
         bool head = o->start<r->start, tail = o->last> r->last;
         if (head && tail) {
             struct lock_range *rest = *spare;
             *spare = NULL;
-            *rest = (struct lock_range){.owner = o->owner,
-                                        .start = r->last + 1,
-                                        .last = o->last,
-                                        .exclusive = o->exclusive};
-            list_init(&rest->node);
+            *rest = *o;
+            rest->start = r->last + 1;
             list_append(o->node.next, &rest->node); /* behind it */
+            list_append(o->every.next, &rest->every);
             o->last = r->start - 1;
         } else if (head) {
             o->last = r->start - 1;
         } else if (tail) {
             o->start = r->last + 1;
         } else {
-            list_remove(&o->node);
-            los_free(o);
+            end_lock(o);
         }
     }
 }
 
 /* Owners in the order in which they came, each one's ranges by their start; alike neighbours become
  * one. So F_GETLK names the lock that Linux names. */
-void lock_range_insert(struct inode *i, struct lock_range *r)
+void lock_insert(struct lock_range *r)
 {
-    struct list *at = &i->ranges;
+    struct list *kin = kin_of(r), *at = kin;
     bool mine = false;
-    list_each(struct lock_range, o, &i->ranges, node) {
+    list_each(struct lock_range, o, kin, node) {
         if (o->owner == r->owner) {
             mine = true;
             if (o->start > r->start) {
@@ -98,20 +100,21 @@ void lock_range_insert(struct inode *i, struct lock_range *r)
             break;
         }
     }
+    lock_hold(r);
     list_append(at, &r->node); /* before it */
 }
 
-void lock_range_join(struct inode *i, struct lock_range *r)
+void lock_join(struct lock_range *r)
 {
-    list_each_safe(struct lock_range, o, &i->ranges, node) {
+    list_each_safe(struct lock_range, o, kin_of(r), node) {
         if (o == r || o->owner != r->owner || o->exclusive != r->exclusive)
             continue;
         if (o->last + 1 != r->start && r->last + 1 != o->start)
             continue;
         r->start = MIN(r->start, o->start);
         r->last = MAX(r->last, o->last);
-        list_remove(&o->node);
-        los_free(o);
+        r->file = o->file;
+        end_lock(o);
     }
 }
 
@@ -129,24 +132,17 @@ void lock_lease_end(struct inode *i, struct lease *l)
     while (*at != l)
         at = &(*at)->next;
     *at = l->next;
+    list_remove(&l->held.every);
     los_free(l);
     wait_wake_all(&i->flock_wait);
 }
 
-static void end_own_lease(struct file *f)
+void lock_drop(const struct lock_range *r)
 {
-    struct lease *l = lock_lease_of(f);
-    if (l)
-        lock_lease_end(f->inode, l);
-}
-
-static void range_drop(struct inode *i, const void *owner)
-{
-    struct lock_range all = {.owner = owner, .last = INT64_MAX};
-    if (list_empty(&i->ranges))
+    if (!lock_own(r))
         return;
-    lock_range_cut(i, &all, NULL);
-    wait_wake_all(&i->flock_wait);
+    lock_cut(r, NULL);
+    wait_wake_all(&r->inode->flock_wait);
 }
 
 bool lock_is_held(const struct file *f)
@@ -157,14 +153,20 @@ bool lock_is_held(const struct file *f)
 /* POSIX: closing any descriptor of a file gives up what the process locked in it. */
 void lock_closed(struct file *f)
 {
+    struct lock_range all = lock_ask(f, LOCK_POSIX, false);
     if (f->inode)
-        range_drop(f->inode, current());
+        lock_drop(&all);
 }
 
 void lock_release(struct file *f)
 {
-    lock_flock_release(f);
+    struct lock_range flocks = lock_ask(f, LOCK_FLOCK, false),
+                      ranges = lock_ask(f, LOCK_OFD, false);
+    struct lease *l = lock_lease_of(f);
+    if (f->locked)
+        lock_drop(&flocks);
     if (f->ranged)
-        range_drop(f->inode, f);
-    end_own_lease(f);
+        lock_drop(&ranges);
+    if (l)
+        lock_lease_end(f->inode, l);
 }

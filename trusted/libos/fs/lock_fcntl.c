@@ -4,36 +4,86 @@
 #include "trusted/libos/fs/lock.h"
 #include "trusted/libos/proc/proc.h"
 
+#define LOCK_SHARED 1u
+#define LOCK_EXCLUSIVE 2u
+#define LOCK_NOBLOCK 4u
+#define LOCK_UNLOCK 8u
+#define LOCK_MANDATORY 32u /* has been nothing for long: told and forgotten */
+
+/* Would it wait for one that waits, perhaps in a row, for it? As far as Linux looks. */
+static bool is_deadlock(const void *owner, const void *by)
+{
+    for (int depth = 0; depth < 10 && by && by != owner; depth++) {
+        const void *next = NULL;
+        list_each(const struct blocked, b, &lock_blocked, node) {
+            if (b->want->owner == by)
+                next = b->owner;
+        }
+        by = next;
+    }
+    return by == owner;
+}
+
+static long wait_lock(const struct lock_range *want, const struct lock_range *held)
+{
+    struct blocked b = {.want = want, .by = held, .owner = held->owner};
+    if (want->kind == LOCK_POSIX && is_deadlock(want->owner, b.owner))
+        return -EDEADLK;
+    list_append(&lock_blocked, &b.node);
+    long r = wait_for(&want->inode->flock_wait, true);
+    list_remove(&b.node);
+    return r;
+}
+
+/* Gives up what its owner has of these bytes, and takes them unless it is to `unlock`. */
+static long change_lock(struct file *f, const struct lock_range *want, bool unlock, bool wait)
+{
+    const struct lock_range *by, *own;
+    file_get(f);
+    long r = 0;
+    while (!r && !unlock && (by = lock_conflict(want)))
+        r = wait ? wait_lock(want, by) : -EAGAIN;
+    struct lock_range *held = r ? NULL : los_alloc(sizeof(*held));
+    struct lock_range *spare = held ? los_alloc(sizeof(*spare)) : NULL;
+    if (!r && !spare)
+        r = -ENOLCK;
+    if (!r) {
+        if (!unlock) {
+            *held = *want;
+            own = lock_own(want);
+            if (own && own->exclusive == want->exclusive)
+                held->file = own->file; /* it only grows */
+        }
+        lock_cut(want, &spare);
+        if (!unlock) {
+            lock_insert(held);
+            lock_join(held);
+            held = NULL;
+        }
+        wait_wake_all(&want->inode->flock_wait);
+    }
+    los_free(held);
+    los_free(spare);
+    file_put(f);
+    return r;
+}
+
 long sys_flock(int fd, uint32_t operation)
 {
     struct file *f = fd_file(fd);
-    uint32_t what = operation & ~LOCK_NB;
-    if (operation & LOCK_MAND)
+    uint32_t what = operation & ~LOCK_NOBLOCK;
+    if (operation & LOCK_MANDATORY)
         return 0;
-    if (what != LOCK_SH && what != LOCK_EX && what != LOCK_UN)
+    if (what != LOCK_SHARED && what != LOCK_EXCLUSIVE && what != LOCK_UNLOCK)
         return -EINVAL;
     if (!f)
         return -EBADF;
     if (!f->inode)
         return 0;
-    lock_flock_release(f);
-    if (what == LOCK_UN)
-        return 0;
-    long r = 0;
-    file_get(f);
-    while (!r && lock_flock_conflicts(f, what == LOCK_EX))
-        r = wait_for(&f->inode->flock_wait, !(operation & LOCK_NB));
-    struct flock_entry *e = r ? NULL : los_alloc(sizeof(*e));
-    if (!r && !e)
-        r = -ENOLCK;
-    if (!r) {
-        e->file = f;
-        e->exclusive = what == LOCK_EX;
-        list_append(&f->inode->flocks, &e->node);
-        f->locked = true;
-    }
-    file_put(f);
-    return r;
+    struct lock_range want = lock_ask(f, LOCK_FLOCK, what == LOCK_EXCLUSIVE);
+    lock_drop(&want); /* a change of its kind begins with nothing */
+    f->locked = what != LOCK_UNLOCK;
+    return f->locked ? change_lock(f, &want, false, !(operation & LOCK_NOBLOCK)) : 0;
 }
 
 struct user_range {
@@ -79,86 +129,12 @@ static int range_parse(const struct file *f, const struct user_range *u, struct 
     return 0;
 }
 
-/* Who waits for whose range. */
-struct blocked {
-    struct list node;
-    const void *owner, *by;
-};
-static struct list blocked = {&blocked, &blocked};
-
-/* Would it wait for one that waits, perhaps in a row, for it? As far as Linux looks. */
-static bool is_deadlock(const void *owner, const void *by)
-{
-    for (int depth = 0; depth < 10 && by && by != owner; depth++) {
-        const void *next = NULL;
-        list_each(const struct blocked, b, &blocked, node) {
-            if (b->owner == by)
-                next = b->by;
-        }
-        by = next;
-    }
-    return by == owner;
-}
-
-static long wait_range(struct inode *i, const struct lock_range *want,
-                       const struct lock_range *held, bool by_process)
-{
-    struct blocked b = {.owner = want->owner, .by = held->owner};
-    if (by_process && is_deadlock(b.owner, b.by))
-        return -EDEADLK;
-    list_append(&blocked, &b.node);
-    long r = wait_for(&i->flock_wait, true);
-    list_remove(&b.node);
-    return r;
-}
-
-static long range_set(struct file *f, const struct lock_range *want, bool unlock, bool wait)
-{
-    struct inode *i = f->inode;
-    const struct lock_range *held_by;
-    file_get(f);
-    long r = 0;
-    while (!r && !unlock && (held_by = lock_range_conflict(i, want)))
-        r = wait ? wait_range(i, want, held_by, want->owner != f) : -EAGAIN;
-    struct lock_range *held = r ? NULL : los_alloc(sizeof(*held));
-    struct lock_range *spare = held ? los_alloc(sizeof(*spare)) : NULL;
-    if (!r && !spare)
-        r = -ENOLCK;
-    if (!r) {
-        lock_range_cut(i, want, &spare);
-        if (!unlock) {
-            *held = *want;
-            list_init(&held->node);
-            lock_range_insert(i, held);
-            lock_range_join(i, held);
-            held = NULL;
-        }
-        if (want->owner == f)
-            f->ranged = true;
-        wait_wake_all(&i->flock_wait);
-    }
-    los_free(held);
-    los_free(spare);
-    file_put(f);
-    return r;
-}
-
-/* Of a lock that belongs to an open file: -1 (fcntl(2)). */
-static int owner_pid(const void *owner)
-{
-    list_each(const struct process, p, &processes, node) {
-        if (p == owner)
-            return p->pid;
-    }
-    return -1;
-}
-
 long lock_fcntl(struct file *f, int command, uint64_t arg)
 {
     struct user_range u;
     bool ofd = command == F_OFD_GETLK || command == F_OFD_SETLK || command == F_OFD_SETLKW;
     bool get = command == F_GETLK || command == F_OFD_GETLK;
-    struct lock_range r = {.owner = ofd ? (const void *)f : current()};
+    struct lock_range r = lock_ask(f, ofd ? LOCK_OFD : LOCK_POSIX, false);
     if (user_read(&u, arg, sizeof(u)))
         return -EFAULT;
     if (ofd && u.pid)
@@ -170,20 +146,21 @@ long lock_fcntl(struct file *f, int command, uint64_t arg)
         return e;
     if (get) {
         struct lock_range *o = !f->inode           ? NULL
-                               : u.type == F_UNLCK ? lock_range_own(f->inode, &r)
-                                                   : lock_range_conflict(f->inode, &r);
+                               : u.type == F_UNLCK ? lock_own(&r)
+                                                   : lock_conflict(&r);
         u.type = F_UNLCK;
         if (o)
             u = (struct user_range){
                 .type = o->exclusive ? F_WRLCK : F_RDLCK,
                 .start = (int64_t)o->start,
                 .size = o->last == INT64_MAX ? 0 : (int64_t)(o->last - o->start + 1),
-                .pid = owner_pid(o->owner)};
+                .pid = o->pid};
         return user_write(arg, &u, sizeof(u));
     }
     if ((u.type == F_RDLCK && !file_can_read(f)) || (u.type == F_WRLCK && !file_can_write(f)))
         return -EBADF;
     if (!f->inode)
         return 0;
-    return range_set(f, &r, u.type == F_UNLCK, command == F_SETLKW || command == F_OFD_SETLKW);
+    f->ranged = f->ranged || ofd;
+    return change_lock(f, &r, u.type == F_UNLCK, command == F_SETLKW || command == F_OFD_SETLKW);
 }

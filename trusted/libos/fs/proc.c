@@ -277,6 +277,7 @@ static int make_text(const struct inode *i, struct text *t)
             return -ENOENT;
         text_put(t, "pos:\t%lu\nflags:\t0%o\nmnt_id:\t20\nino:\t%lu\n", f->offset,
                  fd_flags_of(t->process->files, number_of(i)), f->inode ? f->inode->ino : 0);
+        lock_tell(f, t);
         if (f->ops->tell)
             f->ops->tell(f, t);
     }

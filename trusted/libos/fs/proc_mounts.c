@@ -34,9 +34,9 @@ static void put_mount(struct mounts *m, const char *type, const char *source, co
         text_put(m->text, "%s ", source);
     put_path(m->text, path);
     if (m->info)
-        text_put(m->text, " %s,relatime - %s %s %s\n", mode, type, source, mode);
+        text_put(m->text, " %s,noatime - %s %s %s\n", mode, type, source, mode);
     else
-        text_put(m->text, " %s %s 0 0\n", type, mode);
+        text_put(m->text, " %s %s,noatime 0 0\n", type, mode);
 }
 
 static void put_mounts(struct mounts *m)
