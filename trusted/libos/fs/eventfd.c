@@ -150,7 +150,7 @@ static void timer_release(struct file *f)
 
 static void timer_tell(const struct file *f, struct text *to)
 {
-    const struct timer_file *t = f->data;
+    struct timer_file *t = f->data;
     uint64_t left, every;
     interval_left(&t->it, &left, &every);
     text_put(to, "clockid: %d\nticks: %lu\nsettime flags: 00\n", t->clock, t->it.expirations);

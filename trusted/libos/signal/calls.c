@@ -182,7 +182,7 @@ static long send_to(struct process *p, const struct sig_item *item)
 {
     if (!may_signal(p, item->signo))
         return -EPERM;
-    return item->signo && !p->zombie ? sig_send_item(p, NULL, item) : 0;
+    return item->signo && !p->zombie ? MIN(sig_send_item(p, NULL, item), 0) : 0;
 }
 
 long signal_kill(struct process *p, int signo)
@@ -234,7 +234,7 @@ static long to_thread(struct thread *t, const struct sig_item *item)
         return -ESRCH;
     if (!may_signal(t->process, item->signo))
         return -EPERM;
-    return item->signo ? sig_send_item(t->process, t, item) : 0;
+    return item->signo ? MIN(sig_send_item(t->process, t, item), 0) : 0;
 }
 
 static struct thread *thread_in(int pid, int tid)

@@ -7,6 +7,7 @@
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/signal/signal.h"
+#include "trusted/libos/time/time.h"
 
 #define QUEUE_MAX 1024u
 #define UNMASKABLE (SIG_BIT(SIGKILL) | SIG_BIT(SIGSTOP))
@@ -134,19 +135,21 @@ int sig_send_item(struct process *p, struct thread *t, const struct sig_item *it
         return 0;
     if (signo < 32 && (q->set & SIG_BIT(signo)))
         return 0; /* ordinary signals do not queue */
-    if (q->count >= MIN(QUEUE_MAX, current()->limits[11].soft) && signo >= 32) /* SIGPENDING */
+    bool full =
+        q->count >= MIN(QUEUE_MAX, current()->limits[11].soft) && signo >= 32; /* SIGPENDING */
+    struct sig_item *copy = full ? NULL : los_alloc(sizeof(*copy));
+    if (!copy && item->code) /* kill's come without who sent them */
         return -EAGAIN;
-    struct sig_item *copy = los_alloc(sizeof(*copy));
-    if (!copy)
-        return -EAGAIN;
-    *copy = *item;
-    list_append(&q->items, &copy->node);
     q->set |= SIG_BIT(signo);
-    q->count++;
+    if (copy) {
+        *copy = *item;
+        list_append(&q->items, &copy->node);
+        q->count++;
+    }
     wake_watches(signo);
     if (target && (!(target->sig_mask & SIG_BIT(signo)) || (target->wait_set & SIG_BIT(signo))))
         sig_wake_for_mask(target);
-    return 0;
+    return 1;
 }
 
 void sig_send_thread(struct thread *t, int signo, int code)
@@ -186,18 +189,21 @@ static bool take_from(struct sig_queue *q, uint64_t set, struct sig_item *out)
     }
     if (!more)
         q->set &= ~SIG_BIT(signo);
-    if (!found)
-        return false;
-    *out = *found;
-    list_remove(&found->node);
-    los_free(found);
-    q->count--;
+    *out = found ? *found : (struct sig_item){.signo = signo};
+    if (found) {
+        list_remove(&found->node);
+        los_free(found);
+        q->count--;
+    }
     return true;
 }
 
 bool sig_take(struct thread *t, uint64_t set, struct sig_item *out)
 {
-    return take_from(&t->pending, set, out) || take_from(&t->process->pending, set, out);
+    bool any = take_from(&t->pending, set, out) || take_from(&t->process->pending, set, out);
+    if (any)
+        timers_taken(t->process, out);
+    return any;
 }
 
 void los_host_signal(int sig)

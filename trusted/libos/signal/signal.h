@@ -25,7 +25,8 @@ void sig_queue_clear(struct sig_queue *q);
 
 /* signal/send.c. code: SI_* */
 void sig_send_thread(struct thread *t, int signo, int code);
-/* To a thread of p, or with t NULL to whoever of p takes it. 0 or -EAGAIN. */
+/* To a thread of p, or with t NULL to whoever of p takes it. 1; 0: ignored, or one waits already;
+ * -EAGAIN: too many wait. */
 /* The first process is spared what has no handler, as PID 1 is by Linux, but for faults of its own.
  */
 bool sig_spares_first(const struct process *p, const struct sig_item *item);

@@ -94,7 +94,8 @@ uint64_t clock_deadline(int id, uint64_t ns)
     uint64_t now = 0;
     if (id == CLOCK_MONOTONIC || id == CLOCK_BOOTTIME || clock_read(id, &now))
         return ns;
-    return deadline_in(ns > now ? ns - now : 0);
+    uint64_t mono = clock_now(); /* what is past is as long past there */
+    return ns > now ? deadline_in(ns - now) : mono - MIN(mono, now - ns);
 }
 
 int timespec_ns(const struct timespec64 *t, uint64_t *ns)

@@ -21,7 +21,7 @@ struct posix_timer {
     bool used;
     int id, clock, signo, notify, tid;
     uint64_t value;
-    uint32_t overrun;
+    int overrun;
 };
 
 /* Of one process; made when the first is set. */
@@ -86,7 +86,7 @@ static uint64_t timeval_usec(const int64_t tv[2])
 static long put_itimer(int which, uint64_t to)
 {
     uint64_t left, interval;
-    const struct timer_set *s = timers_make(current());
+    struct timer_set *s = timers_make(current());
     if (!s)
         return -ENOMEM;
     interval_left(&s->interval[which], &left, &interval);
@@ -172,19 +172,26 @@ static void fire_posix(struct timer *timer)
     struct posix_timer *p = container_of(timer, struct posix_timer, it.timer);
     if (!interval_due(&p->it))
         return;
-    interval_advance(&p->it);
-    p->overrun = (uint32_t)MIN(p->it.expirations - 1, INT32_MAX);
-    p->it.expirations = 0;
-    if (p->notify == SIGEV_NONE_)
-        return;
-    struct sig_item item = {.signo = p->signo,
-                            .code = SI_TIMER_CODE,
-                            .value = p->value,
-                            .timer_id = p->id,
-                            .overrun = (int)p->overrun};
+    struct sig_item item = {
+        .signo = p->signo, .code = SI_TIMER_CODE, .value = p->value, .timer_id = p->id};
     struct thread *t = p->notify == SIGEV_THREAD_ID_ ? thread_find(p->set->process, p->tid) : NULL;
-    if (t || p->notify != SIGEV_THREAD_ID_)
-        sig_send_item(p->set->process, t, &item);
+    bool to = p->notify != SIGEV_NONE_ && (t || p->notify != SIGEV_THREAD_ID_);
+    if (p->notify == SIGEV_NONE_ || (to && sig_send_item(p->set->process, t, &item) > 0))
+        p->it.waits = p->it.interval;
+    else
+        interval_advance(&p->it);
+}
+
+void timers_taken(struct process *of, struct sig_item *item)
+{
+    struct posix_timer *p = of->timers && item->code == SI_TIMER_CODE
+                                ? &of->timers->posix[(uint32_t)item->timer_id % TIMER_COUNT]
+                                : NULL;
+    if (!p || !p->it.waits)
+        return;
+    interval_advance(&p->it);
+    item->overrun = p->overrun = (int)MIN(p->it.expirations - 1, INT32_MAX);
+    p->it.expirations = 0;
 }
 
 struct user_sigevent {
@@ -254,7 +261,7 @@ int itimerspec_read(uint64_t from, int clock, bool absolute, uint64_t *first, ui
     return 0;
 }
 
-int itimerspec_write(uint64_t to, const struct interval_timer *t)
+int itimerspec_write(uint64_t to, struct interval_timer *t)
 {
     uint64_t left, interval;
     interval_left(t, &left, &interval);
@@ -271,8 +278,10 @@ long sys_timer_settime(int id, int flags, uint64_t new, uint64_t old)
     int r = itimerspec_read(new, p->clock, flags & 1, &first, &interval);
     if (!r && old)
         r = itimerspec_write(old, &p->it);
-    if (!r)
+    if (!r) {
         interval_set(&p->it, first, interval);
+        p->overrun = 0;
+    }
     return r;
 }
 
@@ -285,7 +294,7 @@ long sys_timer_gettime(int id, uint64_t to)
 long sys_timer_getoverrun(int id)
 {
     struct posix_timer *p = posix_timer(id);
-    return p ? (long)p->overrun : -EINVAL;
+    return p ? p->overrun : -EINVAL;
 }
 
 long sys_timer_delete(int id)

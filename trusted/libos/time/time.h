@@ -66,18 +66,21 @@ struct interval_timer {
     struct timer timer;
     uint64_t interval;
     uint64_t expirations; /* not yet reported */
+    bool waits;           /* it has fired, and is armed again when somebody has heard of that */
     int cpu; /* if of processor time: whose (clock_by_number); `due` and `seen` are that clock's,
               * the timer only looks */
     uint64_t due, seen;
 };
 void interval_set(struct interval_timer *t, uint64_t first, uint64_t interval); /* 0: disarm */
-void interval_left(const struct interval_timer *t, uint64_t *left, uint64_t *interval);
+void interval_left(struct interval_timer *t, uint64_t *left, uint64_t *interval);
 /* From `fire`: has its time come? If not (processor time passes slower), it looks again later. */
 bool interval_due(struct interval_timer *t);
-/* From `fire`: counts what is due and arms for the next one. */
+/* From `fire`, or when it need not wait any more: counts what is due and arms for the next one. */
 void interval_advance(struct interval_timer *t);
+/* The signal of a timer of timer_create is taken: how often it was due meanwhile. */
+void timers_taken(struct process *p, struct sig_item *item);
 int itimerspec_read(uint64_t from, int clock, bool absolute, uint64_t *first, uint64_t *interval);
-int itimerspec_write(uint64_t to, const struct interval_timer *t);
+int itimerspec_write(uint64_t to, struct interval_timer *t);
 int timers_limit(struct process *p); /* its RLIMIT_CPU is new. 0 or -ENOMEM */
 void timers_reset(void);             /* exec: those of timer_create end */
 void timers_free(struct process *p); /* all end with the process */

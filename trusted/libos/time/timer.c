@@ -101,6 +101,7 @@ void interval_set(struct interval_timer *t, uint64_t first, uint64_t interval)
 {
     t->interval = interval;
     t->expirations = 0;
+    t->waits = false;
     if (first == NO_DEADLINE) {
         timer_cancel(&t->timer);
         return;
@@ -113,30 +114,32 @@ void interval_set(struct interval_timer *t, uint64_t first, uint64_t interval)
     timer_set(&t->timer, first);
 }
 
-void interval_left(const struct interval_timer *t, uint64_t *left, uint64_t *interval)
+/* Counts what is due; the next is later than now. */
+static uint64_t pass_due(struct interval_timer *t)
+{
+    uint64_t now = time_of(t), *at = t->cpu ? &t->due : &t->timer.deadline;
+    if (*at <= now) {
+        uint64_t n = t->interval ? (now - *at) / t->interval + 1 : 1;
+        t->expirations += n;
+        *at += n * t->interval;
+    }
+    return *at - MIN(*at, now);
+}
+
+void interval_left(struct interval_timer *t, uint64_t *left, uint64_t *interval)
 {
     uint64_t now = time_of(t);
     uint64_t at = t->cpu ? t->due : t->timer.deadline;
-    *left = t->timer.armed ? (at > now ? at - now : 1) : 0;
     *interval = t->interval;
+    *left = t->waits ? pass_due(t) : t->timer.armed ? (at > now ? at - now : 1) : 0;
 }
 
 void interval_advance(struct interval_timer *t)
 {
-    uint64_t *at = t->cpu ? &t->due : &t->timer.deadline;
-    t->expirations++;
-    if (!t->interval)
-        return;
-    uint64_t now = time_of(t), next = *at + t->interval;
-    if (next <= now) {
-        uint64_t missed = (now - *at) / t->interval;
-        t->expirations += missed - (missed > 0);
-        next = *at + (missed + 1) * t->interval;
-    }
-    if (t->cpu) {
-        t->due = next;
-        look_in(t, next - now);
-    } else {
-        timer_set(&t->timer, next);
-    }
+    uint64_t left = pass_due(t);
+    t->waits = false;
+    if (t->interval && t->cpu)
+        look_in(t, left);
+    else if (t->interval)
+        timer_set(&t->timer, t->timer.deadline);
 }
