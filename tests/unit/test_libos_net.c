@@ -582,6 +582,56 @@ static void test_change_meanwhile(void **unused)
     change_others(false);
 }
 
+static void add_ready_meanwhile(void)
+{
+    unit_host.always = 80;
+    assert_int_equal(control(EPOLL_CTL_ADD, EPOLLIN), 0);
+    unit_host.always = 0;
+}
+
+/* A file of the host's that is always ready is told of by what adds it, while another sleeps. */
+static void test_always_ready(void **unused)
+{
+    unit_host.quiet = true;
+    unit_host.set = 90;
+    change_others(true);
+    long s = watched[1] = connected(80), e = watched[0] = call(__NR_epoll_create1, 0);
+    unit_host.on_sleep = add_ready_meanwhile;
+    assert_int_equal(call(__NR_epoll_ctl, e, EPOLL_CTL_ADD, call(__NR_eventfd2, 0, 0), scratch), 0);
+    assert_int_equal(call(__NR_epoll_wait, e, scratch + 64, 8, 1), 1);
+    assert_int_equal(((struct epoll_event *)(scratch + 64))->data.u64, 7);
+    call(__NR_close, e);
+    call(__NR_close, s);
+    change_others(false);
+}
+
+/* More changes than go with a wait, of one thread: what is dropped and added again stays. */
+static void test_changes_in_order(void **unused)
+{
+    enum { MANY = 130 };
+    static long fds[MANY];
+    unit_host.quiet = true;
+    unit_host.set = 90;
+    current()->limits[7].soft = MANY + 100;
+    long s = connected(80), e = call(__NR_epoll_create1, 0);
+    assert_int_equal(watch(e, s, EPOLLIN), 0);
+    assert_int_equal(told(e, nothing), 0);
+    for (int i = 0; i < MANY; i++) {
+        fds[i] = connected(1000 + i);
+        assert_int_equal(watch(e, fds[i], EPOLLIN), 0);
+    }
+    assert_int_equal(call(__NR_epoll_ctl, e, EPOLL_CTL_DEL, s, 0), 0);
+    assert_int_equal(watch(e, s, EPOLLIN), 0);
+    assert_int_equal(told(e, nothing), 0);
+    const struct port_event *last = &unit_host.changes[(unit_host.change_count - 1) % 64];
+    assert_int_equal(last->handle, 80);
+    assert_true(last->events & POLLIN);
+    for (int i = 0; i < MANY; i++)
+        call(__NR_close, fds[i]);
+    call(__NR_close, e);
+    call(__NR_close, s);
+}
+
 /* Threads that sleep at an epoll, or around it, hear of the first file of the host's in it. */
 static void test_set_meanwhile(void **unused)
 {
@@ -639,6 +689,8 @@ int main(void)
         cmocka_unit_test(test_many),
         cmocka_unit_test(test_change_meanwhile),
         cmocka_unit_test(test_set_meanwhile),
+        cmocka_unit_test(test_always_ready),
+        cmocka_unit_test(test_changes_in_order),
     };
     return cmocka_run_group_tests_name("libos_net", tests, setup, NULL);
 }

@@ -109,16 +109,26 @@ static uint32_t take_changes(struct epoll *e, struct port_event *to, uint32_t ro
     return count;
 }
 
-/* Tells it now; `look`: and hears what is ready of it, as far as there is room. With e->lock, and
- * the set if there is something to tell; or alone. */
-static int flush_changes(struct epoll *e, bool look)
+/* May all go with one wait? In two they would not stay in order. */
+static bool changes_fit(const struct epoll *e)
+{
+    uint32_t n = e->drop_count;
+    for (const struct list *it = e->changes.next; it != &e->changes && n <= CHANGES_ROOM;
+         it = it->next)
+        n++;
+    return n <= CHANGES_ROOM;
+}
+
+/* Tells it now, and hears what is ready: files that are always so are told of but once, by what
+ * adds them. With e->lock, and the set if there is something to tell; or alone. */
+static int flush_changes(struct epoll *e)
 {
     struct port_event items[64];
     int r = list_empty(&e->changes) && !e->drop_count ? 0 : have_set(e);
     while (!r && (e->drop_count || !list_empty(&e->changes))) {
         struct port_wait w = {.set = e->set.handle, .items = items};
         w.changes = take_changes(e, items, ARRAY_COUNT(items) / 2);
-        w.room = look ? ARRAY_COUNT(items) - w.changes : 0;
+        w.room = ARRAY_COUNT(items) - w.changes;
         r = claim_status(port_wait(self(), &w, 0));
         if (!r)
             outside_apply(&w);
@@ -144,7 +154,7 @@ void epoll_opened(struct file *f)
 {
     list_each(struct entry, n, &f->watchers, watcher.node) {
         if (note_change(n))
-            flush_changes(n->epoll, false);
+            flush_changes(n->epoll);
     }
 }
 
@@ -154,7 +164,7 @@ static void drop_entry(struct entry *n)
     if (!is_open(n) || e->set.handle < 0)
         return;
     if (e->drop_count == DROPS_MAX)
-        flush_changes(e, false);
+        flush_changes(e);
     if (e->drop_count < DROPS_MAX)
         e->drops[e->drop_count++] = (struct port_event){.handle = n->file->outside->handle};
 }
@@ -412,7 +422,7 @@ void epoll_questions(struct file *f, struct questions *q)
     struct epoll *e = f->ops == &epoll_ops ? f->data : NULL;
     if (!e)
         return;
-    flush_changes(e, false);
+    flush_changes(e);
     look_ready(e, q);
     if (e->set.handle >= 0)
         poll_ask(q, outside_ask(&e->set, POLLIN));
@@ -565,7 +575,7 @@ static int tell_now(struct epoll *e, struct file *f, int fd, bool added)
     if (e->set.handle < 0)
         call_alone();
     lock_take(&e->lock, RANK_EPOLL);
-    int r = flush_changes(e, false);
+    int r = flush_changes(e);
     struct entry *n = r && added ? find_entry(e, f, fd) : NULL;
     if (n)
         entry_free(n);
@@ -662,8 +672,11 @@ static int ask_and_sleep(struct epoll *e, struct port_event *items, struct quest
     lock_take(&e->lock, RANK_EPOLL);
     /* What travels with the wait arrives when e->lock is given up: after what another may tell. */
     bool others = !fd_alone() || __atomic_load_n(&e->file->refs, __ATOMIC_RELAXED) > 2;
-    uint32_t n = others ? 0 : take_changes(e, items, CHANGES_ROOM);
-    r = flush_changes(e, true);
+    uint32_t n = 0;
+    if (others || !changes_fit(e))
+        r = flush_changes(e);
+    else
+        n = take_changes(e, items, CHANGES_ROOM);
     lock_give(&e->lock);
     if (r)
         return r;

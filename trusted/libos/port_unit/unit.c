@@ -295,6 +295,11 @@ static void find_ready(struct port_wait *w)
     w->count = MIN(unit_host.found_count, w->room);
     memcpy(to, unit_host.found, w->count * sizeof(*to));
     unit_host.found_count = 0;
+    for (uint32_t i = 0; i < w->changes && unit_host.always && w->count < w->room; i++) {
+        to[w->count] = w->items[i];
+        to[w->count].ready = w->items[i].events & (POLLIN | POLLOUT);
+        w->count += w->items[i].handle == unit_host.always;
+    }
     uint32_t most = unit_host.script ? script_byte() % 8u : 0; /* MIN would read the script twice */
     for (; w->count < MIN(w->room, most); w->count++)
         to[w->count] = (struct port_event){.handle = (int8_t)script_byte(),

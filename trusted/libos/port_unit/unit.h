@@ -44,6 +44,7 @@ struct unit_host {
     bool quiet;    /* nothing that port_wait is asked about is ready; else all of it is */
     struct port_event found[8]; /* what the next port_wait finds in its set */
     uint32_t found_count;
+    int32_t always; /* this handle is always ready, told of by the change that adds it; 0: none */
     struct port_event changes[64]; /* the last that were made; counted */
     uint32_t change_count;
     void (*on_sleep)(void); /* called once, when a thread sleeps and before its changes are made */
