@@ -356,7 +356,7 @@ long sys_connect(int fd, uint64_t from, uint32_t size)
         return r;
     if ((r = addr_read(from, size, &addr)))
         return r;
-    if (los_is_shared() && !addr_check(s, &addr)) {
+    if (los_is_shared() && !addr_reach(s, &addr)) {
         struct addr to = addr;
         to.size = is_inet(s) ? addr_make(s->family, 0).size : addr.size;
         if (connect_beside(f, s, to, &r))
@@ -367,7 +367,7 @@ long sys_connect(int fd, uint64_t from, uint32_t size)
         return r;
     if (addr.size >= 2 && addr.family == AF_UNSPEC)
         return disconnect_sock(s);
-    if ((r = addr_check(s, &addr)))
+    if ((r = addr_reach(s, &addr)))
         return r;
     if (s->family == AF_NETLINK)
         return 0; /* the kernel is the only one there */

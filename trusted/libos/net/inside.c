@@ -471,7 +471,8 @@ uint32_t inside_poll(struct sock *s)
         return r | POLLOUT | POLLWRNORM | POLLHUP | (error ? POLLRDHUP : 0);
     if (gone || NOW(s->peer->write_shut))
         r |= POLLIN | POLLRDNORM | POLLRDHUP;
-    if ((gone && error) || (writes && (reads || gone || NOW(s->peer->write_shut))))
+    if ((gone && (error || NOW(s->was_reset))) ||
+        (writes && (reads || gone || NOW(s->peer->write_shut))))
         r |= POLLHUP;
     if (gone || writes || queued_now(s->peer) < QUEUE_SIZE)
         r |= POLLOUT | POLLWRNORM;

@@ -155,6 +155,6 @@ long interface_ioctl(uint32_t request, uint64_t arg)
     if (!asks)
         return request == SIOCETHTOOL ? -EOPNOTSUPP : -EPERM;
     const struct interface *n = find_interface(&r, request == SIOCGIFNAME);
-    long e = n ? answer_request(request, &r, n) : request == SIOCGIFNAME ? -ENXIO : -ENODEV;
+    long e = n ? answer_request(request, &r, n) : -ENODEV;
     return e ? e : user_write(arg, &r, sizeof(r));
 }

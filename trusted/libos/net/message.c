@@ -64,7 +64,9 @@ static long send_inside(struct file *f, struct sock *s, struct io *io, int flags
     int r = name_auto(s);
     if (r)
         return r;
-    struct addr from = addr_source(&s->own, to);
+    struct addr own = l->from.size ? l->from : s->own; /* IP_PKTINFO */
+    addr_set_port(&own, addr_port(&s->own));
+    struct addr from = addr_source(&own, to);
     struct sock *target = name_receiver(SOCK_DGRAM, to, &from);
     if (!target && net_of_pod(to))
         return outside_send_pod(f, s, io, flags, to);
@@ -195,7 +197,7 @@ long sock_send(struct file *f, struct sock *s, struct io *io, int flags, const s
         to = NULL;
     if (to || s->type != SOCK_STREAM || s->state != SOCK_CONNECTED || l->file_count)
         call_alone();
-    int r = to ? addr_check(s, to) : 0;
+    int r = to ? addr_reach(s, to) : 0;
     if (r)
         return r;
     if (flags & MSG_OOB_)

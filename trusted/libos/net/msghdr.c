@@ -79,7 +79,7 @@ static int read_rights(uint64_t at, uint64_t size, struct letter *l)
     return 0;
 }
 
-/* One may say of oneself what is true; user 0 anything. */
+/* One may say of oneself what is true; of whose users, who may become them, anything. */
 static int read_credentials(uint64_t at, uint64_t size, struct letter *l)
 {
     struct cred c;
@@ -88,11 +88,28 @@ static int read_credentials(uint64_t at, uint64_t size, struct letter *l)
         return -EINVAL;
     if (user_read(&c, at, sizeof(c)))
         return -EFAULT;
-    bool mine = c.pid == p->pid && (c.uid == p->uid || c.uid == p->euid || c.uid == p->suid) &&
-                (c.gid == p->gid || c.gid == p->egid || c.gid == p->sgid);
-    if (!mine && p->euid)
+    bool user = c.uid == p->uid || c.uid == p->euid || c.uid == p->suid || capable(CAP_SETUID);
+    bool group = c.gid == p->gid || c.gid == p->egid || c.gid == p->sgid || capable(CAP_SETGID);
+    if (c.pid != p->pid || !user || !group)
         return -EPERM;
+    if (c.uid == UINT32_MAX || c.gid == UINT32_MAX)
+        return -EINVAL;
     l->cred = c;
+    return 0;
+}
+
+/* IP_PKTINFO, IPV6_PKTINFO: from which of our addresses it is to come. */
+static int read_source(bool six, uint64_t at, uint64_t size, struct letter *l)
+{
+    struct addr a = addr_make(six ? AF_INET6 : AF_INET, 0);
+    if (size != (six ? 20 : 12))
+        return -EINVAL;
+    if (user_read(a.bytes + (six ? 8 : 4), six ? at : at + 4, six ? 16 : 4))
+        return -EFAULT;
+    if (!addr_is_inside(&a))
+        return !six && addr_kind(&a) == ADDR_FOREIGN ? -ENETUNREACH : -EINVAL;
+    if (!addr_is_any(&a))
+        l->from = a;
     return 0;
 }
 
@@ -106,7 +123,10 @@ static int read_one(const struct sock *s, const struct control_head *h, uint64_t
                                              : -EINVAL;
     if (h->level == SOL_SOCKET) /* those two mean nothing there */
         return h->type == SCM_RIGHTS_ || h->type == SCM_CREDENTIALS_ ? 0 : -EINVAL;
-    /* Segmentation, for one, would change what is sent. Where it comes from is not for choice. */
+    if ((h->level == SOL_IP_ && h->type == 8 && s->family == AF_INET) ||
+        (h->level == SOL_IPV6_ && h->type == 50 && s->family == AF_INET6))
+        return read_source(h->level == SOL_IPV6_, at, size, l);
+    /* Segmentation, for one, would change what is sent. */
     return h->level == SOL_UDP_ ? -EINVAL : 0;
 }
 

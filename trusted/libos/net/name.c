@@ -42,6 +42,14 @@ int addr_check(const struct sock *s, const struct addr *a)
     return a->size > 2 && a->size <= sizeof(struct sockaddr_un) ? 0 : -EINVAL;
 }
 
+int addr_reach(const struct sock *s, const struct addr *a)
+{
+    uint8_t v4[4];
+    int r = addr_check(s, a);
+    bool closed = s->family == AF_INET6 && s->options[OPT_V6ONLY];
+    return !r && closed && addr_v4(a, v4) ? -ENETUNREACH : r;
+}
+
 /* Does a socket bound so take what goes to b? */
 static bool name_covers(const struct sock *s, const struct addr *to)
 {

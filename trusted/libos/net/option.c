@@ -231,7 +231,10 @@ static uint32_t tcp_info(struct sock *s, uint8_t *out, uint32_t size)
     bool theirs = s->peer_gone || (s->peer && s->peer->write_shut);
     if (s->host.handle < 0 || s->state == SOCK_LISTENING ||
         claim_status(port_sockopt_get(s->host.handle, SOL_TCP_, 11, out, &n)) || n > size) {
+        static const uint32_t loopback[] = {65483, 65483}; /* what fits into one packet */
         memset(out, 0, size);
+        if (s->state == SOCK_CONNECTED)
+            memcpy(out + 16, loopback, sizeof(loopback)); /* tcpi_snd_mss, tcpi_rcv_mss */
         n = size;
     }
     out[0] = s->state == SOCK_LISTENING                                ? 10
@@ -325,6 +328,8 @@ long sys_getsockopt(int fd, int level, int name, uint64_t to, uint64_t size_at)
     long n = 4;
     if (i == OPT_PASSCRED && s->family != AF_UNIX && s->family != AF_NETLINK)
         return -EOPNOTSUPP;
+    if (i == OPT_SNDBUFFORCE || i == OPT_RCVBUFFORCE)
+        return -ENOPROTOOPT; /* they are only set */
     lock_take(&s->lock, RANK_OBJECT);
     if (i >= 0)
         memcpy(out, &s->options[i], 4);

@@ -154,7 +154,8 @@ struct cred { /* struct ucred */
 
 /* What comes with a message. */
 struct letter {
-    struct addr from, to; /* to: where it was sent; datagrams of the internet */
+    struct addr from, to; /* to: where it was sent; datagrams of the internet. To be sent: from is
+                           * empty, or what the program chose */
     struct cred cred;     /* the sender's */
     struct file *files[RIGHTS_MAX];
     uint32_t file_count;
@@ -348,6 +349,8 @@ extern struct lock names_lock;
  * those of a walk. A bound socket stands in its port's bucket until name_forget; the table does not
  * count it. */
 int addr_check(const struct sock *s, const struct addr *a); /* family and size; 0 or -errno */
+/* Likewise, of where it is to go: also -ENETUNREACH, IPv4 for who wants none of it. */
+int addr_reach(const struct sock *s, const struct addr *a);
 /* Makes s known by this address; of a unix path makes its inode. 0, or the errors above
  * (-EADDRINUSE ...). */
 int name_bind(struct sock *s, const struct addr *a);
@@ -385,7 +388,7 @@ long outside_receive(struct sock *s, struct io *io, int flags, struct letter *l)
 int outside_listen(struct sock *s, uint32_t backlog);
 
 /* net/interface.c: SIOCGIF* of `lo` and `eth0`; `arg` is the program's address of a struct ifreq or
- * ifconf, read once. 0; -EFAULT, -ENODEV (no such name; of SIOCGIFNAME -ENXIO), -EPERM for what
+ * ifconf, read once. 0; -EFAULT, -ENODEV, -EPERM for what
  * would change an interface, -ENOTTY for what is no request of this kind. See netdevice(7). */
 long interface_ioctl(uint32_t request, uint64_t arg);
 
