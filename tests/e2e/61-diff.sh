@@ -4,7 +4,7 @@
 # programs. Wanted: equal, but for the known differences (tests/diff/differences).
 . tests/e2e/lib.sh
 RUNNER=$ROOT/build/libos-test
-families=(leases matrix flags pointers content tell look sockets who aio paths messages memory remaps restart flow others reserve times ptrace asked keys terminals)
+families=(cases leases matrix flags pointers content tell look sockets who aio paths messages memory remaps restart flow others reserve times ptrace asked keys terminals)
 for tool in unshare setpriv python3 gcc ip; do
     command -v $tool >/dev/null || { skip "facts: $tool is not installed"; exit 0; }
 done
