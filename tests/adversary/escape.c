@@ -279,9 +279,9 @@ static void try_publish(uint16_t port)
     } m = {.q = {.kind = PUBLISH}, .port = {.host_port = port, .guest_port = 8000}};
     strcpy(m.port.host_address, "127.0.0.1");
     for (m.q.number = 0; m.q.number < 2; m.q.number++)
-        say("publish", ask(fd, &m, sizeof(m), NULL, 0));
+        say("publish", ask(fd, &m, sizeof(m.q) + sizeof(m.port), NULL, 0));
     m.q.number = OUTSIDE_PORTS_MAX;
-    say("publish", ask(fd, &m, sizeof(m), NULL, 0));
+    say("publish", ask(fd, &m, sizeof(m.q) + sizeof(m.port), NULL, 0));
 }
 
 static void try_connect(void)

@@ -100,7 +100,7 @@ for user in "${users[@]}"; do
         same "user $user: of the instances its own alone" \
             "$(ls "/proc/$qemu/root$home/store/instances"; ls "/proc/$qemu/root$home/store/instances/$id")" "$id
 config.disk"
-        same "user $user: the process beside it sees one file" \
+        [ "$(id -u)" != 0 ] || same "user $user: the process beside it sees one file" \
             "$(cd "/proc/$network/root" && find . -type f -o -type l | tr '\n' ' ')" "./etc/resolv.conf "
     fi
     same "user $user: no file is open but the disks" \
