@@ -175,6 +175,9 @@ struct sh_uses {
 #define SH_START_STATS 2u
 #define SH_START_SHA 4u /* the processor has SHA-NI */
 #define SH_START_SIMULATED 8u
+#define SH_START_END_WAKES                                                                         \
+    16u /* with SH_OUT_END the host does the slot's WAKE, if its result is                         \
+         * -ENOSYS: the last one was not answered */
 struct sh_start {
     uint64_t version;
     uint64_t root, root_size;         /* root.img, mapped */

@@ -365,6 +365,11 @@ bool capable(int capability);
 /* base/lock.c: wakes t, which sleeps, once the caller has given the big lock up (it would only wait
  * for it). Either side; t is kept from being freed until then. */
 void los_wake_later(struct thread *t);
+/* One of those that los_unlock would wake, left to the caller, who ends: los_wake_at_end, without
+ * the lock. NULL: there is none. */
+struct thread *los_wake_left(void);
+/* Wakes it, with the calling thread's end, which follows at once. */
+void los_wake_at_end(struct thread *t);
 
 /* base/wait.c
  * Locks: either side of the big lock, and locks of rank below RANK_QUEUE where waking or joining is

@@ -155,6 +155,8 @@ int port_wait(struct thread *t, struct port_wait *w, uint64_t deadline);
 /* Ends the running port_wait of t, or the next one. Never blocks; any thread, with or without the
  * lock. [outside]: may not. */
 void port_wake(struct thread *t);
+/* The same, at the latest when the calling thread ends, which follows at once. */
+void port_wake_at_end(struct thread *t);
 
 /* ---- calls out [outside] ------------------------------------------------------------------------
  * Errors: -errno as the host says it, to be judged by claim_count, claim_status or claim_handle

@@ -40,6 +40,14 @@ static int take_exception(struct loader_thread *t, struct sgx_enclave_run *run)
     return SGX_EENTER;
 }
 
+/* SH_START_END_WAKES. */
+static void wake_at_end(const struct sh_slot *s)
+{
+    struct loader_thread *other = loader_thread_find(s->args[0]);
+    if (s->call == SH_CALL_WAKE && s->result == -ENOSYS && other)
+        loader_thread_wake(other);
+}
+
 int loader_serve_exit(struct loader_thread *t, uint64_t out, struct sgx_enclave_run *run)
 {
     if (run->function != SGX_EEXIT)
@@ -51,6 +59,7 @@ int loader_serve_exit(struct loader_thread *t, uint64_t out, struct sgx_enclave_
     case SH_OUT_RESUME:
         return SGX_ERESUME;
     case SH_OUT_END:
+        wake_at_end(t->slot);
         t->inside = false;
         t->running = false; /* the TCS is free */
         return 0;

@@ -244,8 +244,9 @@ int loader_build(struct loader_thread *first, struct sh_error *err)
         .launch_size = launch.size,
         .hwcap = getauxval(AT_HWCAP),
         .cpu_count = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN),
-        .flags = (o->trace ? SH_START_TRACE : 0) | (o->stats ? SH_START_STATS : 0) |
-                 (has_sha() ? SH_START_SHA : 0) | (o->driver->simulated ? SH_START_SIMULATED : 0),
+        .flags = SH_START_END_WAKES | (o->trace ? SH_START_TRACE : 0) |
+                 (o->stats ? SH_START_STATS : 0) | (has_sha() ? SH_START_SHA : 0) |
+                 (o->driver->simulated ? SH_START_SIMULATED : 0),
         .sites = (uint64_t)sites.data,
         .sites_size = sites.size,
         .rings = loader_rings_open(),

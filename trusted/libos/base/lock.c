@@ -446,6 +446,22 @@ void los_wake_later(struct thread *t)
     me->wakes_last = t;
 }
 
+struct thread *los_wake_left(void)
+{
+    struct thread *me = self(), *t = me->wakes;
+    if (!t)
+        return NULL;
+    me->wakes = t->wake_next;
+    __atomic_store_n(&t->wake_claimed, 0, __ATOMIC_SEQ_CST);
+    return t;
+}
+
+void los_wake_at_end(struct thread *t)
+{
+    port_wake_at_end(t);
+    __atomic_fetch_sub(&t->pins, 1, __ATOMIC_SEQ_CST);
+}
+
 /* Wake-ups come after the lock is free: who is woken runs at once, and must find it so. */
 void los_unlock(void)
 {

@@ -178,6 +178,7 @@ static void fill_info(const struct sh_start *s, const struct sgx_report *own)
     i->cpu_count = (uint32_t)MIN(s->cpu_count, 512ul);
     i->root_size = s->root_size;
     i->lends = true;
+    sgx_end_wakes = s->flags & SH_START_END_WAKES;
     i->sha_instructions = s->flags & SH_START_SHA;
     i->simulated = s->flags & SH_START_SIMULATED;
     i->debug = own->attributes.flags & SGX_ATTR_DEBUG;

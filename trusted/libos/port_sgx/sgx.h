@@ -74,6 +74,7 @@ _Noreturn void sgx_boot_main(struct port_thread *p);
 
 /* thread.c: the processor tells of exits (AEX-Notify); set before the first thread is made. */
 extern bool sgx_notify;
+extern bool sgx_end_wakes; /* SH_START_END_WAKES */
 
 /* trap.c */
 struct sgx_gprsgx *sgx_registers(struct port_thread *p);

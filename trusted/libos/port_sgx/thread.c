@@ -13,7 +13,7 @@
 #define AT_SSA (AT_XSAVE + 1)
 #define ALL_PAGES (AT_SSA + 2 * SH_ENCLAVE_SSA_PAGES)
 
-bool sgx_notify;
+bool sgx_notify, sgx_end_wakes;
 
 static struct port_thread *blocks;
 
@@ -147,6 +147,22 @@ void port_wake(struct thread *t)
     __atomic_store_n(&p->token, 1, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&p->sleeping, __ATOMIC_SEQ_CST))
         SGX_CALL(.nr = SH_CALL_WAKE, .args = {p->tcs});
+}
+
+void port_wake_at_end(struct thread *t)
+{
+    struct port_thread *p = t->port;
+    volatile struct sh_slot *s = sgx_self()->slot;
+    if (!sgx_end_wakes) {
+        port_wake(t);
+        return;
+    }
+    __atomic_store_n(&p->token, 1, __ATOMIC_SEQ_CST);
+    if (!__atomic_load_n(&p->sleeping, __ATOMIC_SEQ_CST))
+        return;
+    s->call = SH_CALL_WAKE;
+    s->args[0] = p->tcs;
+    s->result = -ENOSYS;
 }
 
 long port_set(void)

@@ -197,6 +197,11 @@ void port_wake(struct thread *t)
         call_out(__NR_futex, &p->token, FUTEX_WAKE_PRIVATE, 1);
 }
 
+void port_wake_at_end(struct thread *t)
+{
+    port_wake(t);
+}
+
 static int wait_token(struct port_thread *p, uint64_t deadline)
 {
     struct __kernel_timespec ts = {(long long)(deadline / 1000000000u),

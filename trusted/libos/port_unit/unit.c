@@ -354,6 +354,11 @@ void port_wake(struct thread *t)
     pthread_mutex_unlock(&p->mutex);
 }
 
+void port_wake_at_end(struct thread *t)
+{
+    port_wake(t);
+}
+
 int port_image_read(uint32_t number, uint64_t offset, void *buf, uint32_t size)
 {
     if (number >= 1 + unit_host.data_count || offset > unit_host.root_size ||

@@ -178,9 +178,12 @@ void thread_bury(struct thread *t)
     list_append(&zombies, &t->node);
     if (lender)
         lender->borrower = NULL;
+    struct thread *left = lender ? NULL : los_wake_left();
     los_unlock();
     if (lender)
         port_thread_return(lender, &t->gone);
+    if (left)
+        los_wake_at_end(left);
     port_thread_exit(&t->gone);
 }
 
