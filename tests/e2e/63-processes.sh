@@ -172,6 +172,8 @@ for program in again again-libs; do
             grep -qx '40 good, [3-5] places' "$T/again"
     done
 done
+same "a signal ends them: nobody has the last one's place" \
+    "$(timeout 60 build/libos-test "$T/i.img" "$T/i.manifest" -- /bin/again 40 killed 2>&1)" '40 good, 40 places'
 status "200 programs" 0 timeout 60 "$SHELTER" run --rm --tee sgx-sim --stats "$T/stats" processes /bin/again 200 light
 check "200 programs: what they cost" python3 - "$T/stats" <<'END'
 import json, sys

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Programs that run one after the other, each started by posix_spawn: "ROUNDS good, N places". Each
 // finds its memory as its file has it, whatever the one before did to it, and does the same. With
-// "light" they do nothing.
+// "light" they do nothing; with "killed" a signal ends each of them, which nobody's place survives.
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <signal.h>
@@ -110,15 +110,18 @@ int main(int argc, char **argv)
 {
     if (argc > 2 && !strcmp(argv[2], "light"))
         return light(argv[0], atoi(argv[1]));
-    if (argc > 2) {
+    int wanted = argc > 2 && !strcmp(argv[2], "killed") ? SIGKILL : 0;
+    if (argc > 2 && !atoi(argv[1])) {
         unsigned long at = (unsigned long)data;
-        return write(3, &at, sizeof(at)) == sizeof(at) ? child() : 9;
+        if (write(3, &at, sizeof(at)) != sizeof(at))
+            return 9;
+        return !strcmp(argv[1], "killed") ? raise(SIGKILL) : child();
     }
     if (!strcmp(argv[1], "light"))
         return 0;
     int rounds = atoi(argv[1]), good = 0, places = 0, ends[2];
     unsigned long *seen = calloc((size_t)rounds, sizeof(*seen));
-    char *const args[] = {argv[0], "as", "child", NULL};
+    char *const args[] = {argv[0], wanted ? "killed" : "as", "child", NULL};
     pipe(ends);
     posix_spawn_file_actions_t fa;
     posix_spawn_file_actions_init(&fa);
@@ -128,9 +131,9 @@ int main(int argc, char **argv)
         int status, n = 0;
         if (posix_spawn(&c, argv[0], &fa, NULL, args, environ) || waitpid(c, &status, 0) != c)
             return 1;
-        if (status)
+        if (status != wanted)
             printf("round %d: status 0x%x\n", i, status);
-        good += !status;
+        good += status == wanted;
         if (read(ends[0], &seen[i], sizeof(seen[i])) != sizeof(seen[i]))
             return 2;
         while (n < i && seen[n] != seen[i])

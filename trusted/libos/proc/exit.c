@@ -167,6 +167,8 @@ static void process_end(struct process *p)
     sem_exit(p);
     keys_drop(&p->keyring);
     keys_drop(&p->session_keyring);
+    if (p->wait_status & 127)
+        space->program = 0; /* who makes a program crash learns nothing of the next one */
     fd_close_all();
     fd_table_put(files);
     space_put(space);
