@@ -93,7 +93,12 @@ for user in "${users[@]}"; do
     mounts=("mount share0 rw /one" "mount share1 ro /two")
     words=(/bin/escape share)
     set_up "$user" --network=none "--share=0:rw:$folders/one" "--share=1:ro:$folders/two"
-    status "user $user: it asks whoever has the folders" 0 "${load[@]}"
+    status "user $user: it asks whoever has the folders" 0 ${landlock:+"${trace[@]}" "$T/trace"} "${load[@]}"
+    if [ -n "$landlock" ]; then
+        same "user $user: Landlock around the enclave, its helper and who has the folders" \
+            "$(cat "$T"/trace.* | grep -c 'landlock_restrict_self(.* = 0$')" 3
+        rm -f "$T"/trace.*
+    fi
     same "user $user: nothing by a name that is a path" "$(grep -cE '^(look|make|remove|rename) EINVAL$' "$T/out")" 24
     same "user $user: nor anything else that leads out" "$(grep -vE '^(gadget|look|make|remove|rename) ' "$T/out" | tr '\n' ' ')" \
         "known 1 set_id done set_id_link EOPNOTSUPP make_set_id done make_folder done make_node EPERM make_node EPERM make_node EPERM make_node EPERM \
@@ -198,6 +203,20 @@ if [ "$(id -u)" = 0 ] && [ -n "$namespaces" ]; then
         "$(grep -vE ' EPERM$|^gadget|^end$' "$T/out" | tr '\n' ' ')" "clone3 ENOSYS "
     status "without namespaces: refused if asked for" 125 "${few[@]::${#few[@]}-3}" --require-confinement "${few[@]: -3}"
     check "without namespaces: why" grep -q "cannot confine the enclave's loader" "$T/err"
+    # Where no mount keeps two folders apart, whoever has them does.
+    folders=$T/folders.few
+    mkdir -p "$folders"/{one,two}
+    echo text | tee "$folders/one/file" >"$folders/two/kept"
+    mounts=("mount share0 rw /one" "mount share1 ro /two")
+    words=(/bin/escape share)
+    set_up 54321 --network=none "--share=0:rw:$folders/one" "--share=1:ro:$folders/two"
+    few=("${few[@]:0:12}" "${load[@]:6}")
+    status "without namespaces: it asks whoever has the folders" 0 "${few[@]}"
+    same "without namespaces: nothing comes into the one that is read-only, nor out of it" \
+        "$(grep -E '^(across|read_only)' "$T/out" | tr '\n' ' ') $(ls "$folders/two")" \
+        "across EXDEV across_back EROFS read_only EROFS read_only EROFS read_only EROFS  kept"
+    mounts=()
+    words=(/bin/escape)
     set_up 54321 --network=user --require-confinement
     status "with all walls: not refused" 0 "${load[@]}"
 fi
