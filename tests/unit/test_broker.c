@@ -393,6 +393,8 @@ static void challenge_flood(void **state)
     sb_challenges_init(&c, 1 << 30, NULL);
     sb_challenge_new(&c, SB_0_4_0, SB_SHA384, SHELTER_EVIDENCE_TDX, 10, &first);
     sb_challenge_new(&c, SB_0_4_0, SB_SHA384, SHELTER_EVIDENCE_TDX, 10, &unused);
+    for (int i = 0; i < SB_USED_COUNT + 100; i++) // asked for, not used: they take nobody's place
+        sb_challenge_new(&c, SB_0_4_0, SB_SHA384, SHELTER_EVIDENCE_TDX, 11, &n);
     assert_int_equal(sb_challenge_use(&c, first.id, 11, &back), 0);
     for (int i = 0; i < SB_USED_COUNT + 100; i++) {
         sb_challenge_new(&c, SB_0_4_0, SB_SHA384, SHELTER_EVIDENCE_TDX, 20 + i, &n);
