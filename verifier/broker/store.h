@@ -44,7 +44,7 @@ int sb_store_value_get(struct sb_store *st, const char *name, char **text);
 
 // Resources encrypted at rest (store_seal.c): a new, empty store is sealed under a passphrase, and
 // each process that writes or gives resources unlocks it: -EACCES for another passphrase. Without:
-// -ENOKEY from sb_resource_put and _get.
+// -ENOKEY from sb_resource_put, _get and _take.
 int sb_store_seal(struct sb_store *st, const char *passphrase, size_t size);
 // Puts all resources under another passphrase, or under one at all, in one step. The store is
 // unlocked before, where it is sealed.

@@ -209,6 +209,8 @@ int sb_resource_take(struct sb_store *st, const char *path, uint8_t **data, size
     int rc;
 
     *data = NULL;
+    if (st->sealed && !st->unlocked) // else it would be gone, and nobody has it
+        return -ENOKEY;
     pthread_mutex_lock(&st->lock);
     rc = sb_begin(st);
     if (rc == SQLITE_OK)
