@@ -642,6 +642,34 @@ static void refusals(struct sb_store *st)
     assert_int_equal(c.times, 5000);
 }
 
+// A sealed store that nobody unlocked: resources are neither read nor written.
+static void locked(void)
+{
+    struct sb_store *st, *again;
+    char dir[64], why[300] = "";
+    uint8_t *data = NULL;
+    size_t size;
+
+    snprintf(dir, sizeof(dir), "%s/sealed", folder);
+    assert_int_equal(sb_store_open(dir, true, &st, why, sizeof(why)), 0);
+    assert_int_equal(sb_store_seal(st, "one", 3), 0);
+    assert_int_equal(sb_resource_put(st, "a/b/c", "x", 1, true), 0);
+    assert_int_equal(sb_store_open(dir, false, &again, why, sizeof(why)), 0);
+    assert_int_equal(sb_resource_put(again, "a/b/c", "y", 1, true), -ENOKEY);
+    assert_int_equal(sb_resource_get(again, "a/b/c", &data, &size), -ENOKEY);
+    assert_int_equal(sb_resource_take(again, "a/b/c", &data, &size), -ENOKEY);
+    assert_null(data);
+    assert_int_equal(sb_store_unlock(again, "two", 3), -EACCES);
+    assert_int_equal(sb_resource_get(again, "a/b/c", &data, &size), -ENOKEY);
+    assert_int_equal(sb_store_unlock(again, "one", 3), 0);
+    assert_int_equal(sb_resource_get(again, "a/b/c", &data, &size), 0);
+    assert_int_equal(size, 1);
+    assert_int_equal(*data, 'x');
+    free(data);
+    sb_store_close(st);
+    sb_store_close(again);
+}
+
 static void store(void **state)
 {
     struct sb_store *st, *again;
@@ -709,6 +737,7 @@ static void store(void **state)
     refusals(st);
     sb_store_close(st);
     sb_store_close(again);
+    locked();
 }
 
 static void paths(void **state)
