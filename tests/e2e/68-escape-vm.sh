@@ -103,6 +103,8 @@ config.disk"
         [ "$(id -u)" != 0 ] || same "user $user: the process beside it sees one file" \
             "$(cd "/proc/$network/root" && find . -type f -o -type l | tr '\n' ' ')" "./etc/resolv.conf "
     fi
+    [ "$(id -u)" != 0 ] || same "user $user: no file that QEMU sees sets an id, and none of the machine outside /dev is a device" \
+        "$(awk '$6 !~ /nosuid/ || ($6 !~ /nodev/ && $5 !~ "^/(dev/|$)") { print $5, $6 }' "/proc/$qemu/mountinfo")" ""
     same "user $user: no file is open but the disks" \
         "$(find "/proc/$qemu/fd" -type l -printf '%l\n' | grep -vE '^(/dev/null|pipe:|socket:|anon_inode:|/memfd:)' |
             sed 's,.*/,,' | sort | tr '\n' ' ')" "config.disk root.img "
