@@ -271,6 +271,32 @@ static void test_policy(void **state)
            SHELTER_R_POLICY_FILE);
 }
 
+// Beside a TEE that is refused nothing of a device is judged, and behind a device that is refused
+// no other one.
+static void test_no_more_than_needed(void **state)
+{
+    struct gen_gpu_options both_wrong = {.not_signed = true, .another = true};
+    struct shelter_verdict *v;
+    struct gen_gpu g;
+    char *claim;
+
+    gen_gpu(&both_wrong, &g);
+    v = judge(&g, &(struct ask){.policy = "{}"});
+    assert_int_equal(shelter_verdict_reason(v), SHELTER_R_NITRO_POLICY);
+    assert_int_equal(shelter_verdict_refusal_count(v), 1);
+    assert_null(shelter_verdict_claim(v, "nvidia"));
+    shelter_verdict_free(v);
+    v = judge(&g, &plain);
+    assert_int_equal(shelter_verdict_reason(v), SHELTER_R_GPU_SIGNATURE);
+    assert_int_equal(shelter_verdict_refusal_count(v), 1);
+    claim = shelter_verdict_claim(v, "nvidia");
+    assert_non_null(claim);
+    assert_null(strstr(claim + 2, "{"));
+    free(claim);
+    shelter_verdict_free(v);
+    gen_gpu_free(&g);
+}
+
 static struct shelter_verdict *judge_text(const struct gen_gpu *g, const char *text)
 {
     struct gen_gpu changed = *g;
@@ -417,10 +443,15 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),   cmocka_unit_test(test_reasons),
-        cmocka_unit_test(test_rims),   cmocka_unit_test(test_nonce),
-        cmocka_unit_test(test_policy), cmocka_unit_test(test_forms),
-        cmocka_unit_test(test_bytes),  cmocka_unit_test(test_rim_bytes),
+        cmocka_unit_test(test_good),
+        cmocka_unit_test(test_reasons),
+        cmocka_unit_test(test_rims),
+        cmocka_unit_test(test_nonce),
+        cmocka_unit_test(test_policy),
+        cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_rim_bytes),
+        cmocka_unit_test(test_no_more_than_needed),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -303,7 +303,8 @@ static bool is_known_measurement(struct sb_judge *j, const struct shelter_verdic
 }
 
 // Fetches for evidence that was judged as far as it could be: whatever else is wrong, or of an
-// image that nobody knows, makes no request. *v stays the verdict where it is final.
+// image that nobody knows, makes no request. (GPUs are judged with the collateral only, and so
+// once.) *v stays the verdict where it is final.
 static int fetch_and_verify(struct sb_judge *j, struct shelter_verify_request *rq,
                             struct shelter_verdict **v, struct sb_judgement *out)
 {

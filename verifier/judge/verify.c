@@ -219,6 +219,7 @@ static void judge_report_data(struct job *job)
     }
 }
 
+// Beside a TEE that was refused, devices cost nothing: many signatures may be theirs.
 static void judge_devices(struct job *job)
 {
     const struct shelter_verify_request *rq = job->rq;
@@ -235,6 +236,8 @@ static void judge_devices(struct job *job)
         .min_devices = job->policy.min_gpus,
     };
 
+    if (job->v->refusal_count)
+        return;
     if (rq->device_data)
         memcpy(nonce, rq->device_data,
                rq->device_data_size < sizeof(nonce) ? rq->device_data_size : sizeof(nonce));

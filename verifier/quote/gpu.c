@@ -353,6 +353,8 @@ static unsigned judge_list(const struct sv_gpu_request *rq, const cJSON *list,
         *d = (struct device){.rq = rq, .v = v, .claims = cJSON_CreateObject(), .at = at++};
         cJSON_AddItemToArray(claims, d->claims);
         count += judge_device(d, item, &seen);
+        if (v->refusal_count)
+            break;
     }
     free(d);
     sv_certs_free(&seen);
