@@ -393,14 +393,15 @@ static int verify_inputs(const struct options *o, struct inputs *in)
     rq.allow_simulated = o->allow_simulated;
     rq.additional = (const char *)in->additional;
     rq.additional_size = in->additional_size;
-    if (in->report_data || in->nonce) {
+    if (in->report_data) {
+        rq.device_data = in->report_data;
+        rq.device_data_size = in->report_data_size;
+    } else if (in->nonce && !in->certificate) {
+        if (shelter_nonce_report_data(in->nonce, in->nonce_size, device_data))
+            return report_cannot(o, "--nonce", strerror(ENOMEM));
         rq.device_data = device_data;
         rq.device_data_size = sizeof(device_data);
     }
-    if (in->report_data)
-        memcpy(device_data, in->report_data, in->report_data_size);
-    else if (in->nonce && shelter_nonce_report_data(in->nonce, in->nonce_size, device_data))
-        return report_cannot(o, "--nonce", strerror(ENOMEM));
     rc = in->certificate
              ? shelter_verify_certificate(in->certificate, in->certificate_size, &rq, &v)
              : shelter_verify(&rq, &v);

@@ -150,8 +150,9 @@ struct shelter_verify_request {
     const void *measured_log;
     size_t measured_log_size;
     // Evidence of devices, as CoCo's agents send it beside that of the TEE ({"nvidia": ..}), or
-    // NULL; what they were to sign (report data, whose first 32 bytes are a GPU's nonce; NULL:
-    // any); and a folder's RIMs, where they are not in `collateral`.
+    // NULL; what they were to sign (report data, whose first 32 bytes are a GPU's nonce; NULL: any,
+    // and a policy that demands GPUs refuses; with an RA-TLS certificate the digest of its claims);
+    // and a folder's RIMs, where they are not in `collateral`.
     const char *additional;
     size_t additional_size;
     const void *device_data;

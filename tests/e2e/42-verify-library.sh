@@ -135,6 +135,28 @@ tls "attest --tls: another nonce" 1 --nonce 00
 check "attest --tls: and says so" grep -q ra-tls-nonce "$T/out"
 status "attest --tls: nobody there" 2 "$SHELTER" attest --tls 127.0.0.1:1 --collateral "$T/ra"
 one_line "attest --tls: nobody there: told" "connect"
+# A GPU beside it signs what the TEE binds, the digest of the claims; with --nonce too.
+gpu() { # FILE, the data in hex that it signs: a GPU of its own each time
+    PYTHONPATH=tests/e2e python3 - "$T/gpu" "$1" "$2" <<'EOP'
+import sys
+from broker_gpu import Gpu
+open(sys.argv[2], "w").write(Gpu(sys.argv[1]).evidence(bytes.fromhex(sys.argv[3])[:32]))
+EOP
+    cat "$T/ra/root.pem" "$T/gpu/root.pem" >"$T/gpu/both.pem"
+}
+beside() { # NAME STATUS GPU's evidence, further arguments
+    status "$1" "$2" "$SHELTER" verify --tls "127.0.0.1:$port" --collateral "$T/ra" --ca "$T/gpu/both.pem" --policy "$T/gpu.json" \
+        --additional-evidence "$3" --json "${@:4}"
+}
+echo '{"nvidia":{"require_rim":false}}' >"$T/gpu.json"
+digest=$("$SHELTER" verify --tls "127.0.0.1:$port" --collateral "$T/ra" --ca "$T/ra/root.pem" --json | python3 -c \
+    'import json, sys; print(json.load(sys.stdin)["claims"]["report_data"])')
+gpu "$T/gpu-here" "$digest"
+beside "verify --tls: a GPU beside it" 0 "$T/gpu-here"
+beside "verify --tls: ... and the nonce of its claims" 0 "$T/gpu-here" --nonce "$(printf 'a nonce' | od -An -tx1 | tr -d ' \n')"
+gpu "$T/gpu-other" "$(printf '%0128d' 0)"
+beside "verify --tls: a GPU that signed something else" 1 "$T/gpu-other"
+check "verify --tls: ... and says so" grep -q gpu-nonce "$T/out"
 kill "$server" 2>/dev/null
 # A plain certificate is no evidence.
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=x -keyout "$T/k" -out "$T/c" 2>/dev/null

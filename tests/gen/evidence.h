@@ -93,8 +93,8 @@ struct gen_ra_tls_options {
 };
 struct gen_ra_tls {
     struct gen_intel intel;
-    struct gen_blob cert; // DER
-    struct gen_blob pem;  // key, then certificate
+    struct gen_blob claims, cert; // CBOR, DER
+    struct gen_blob pem;          // key, then certificate
 };
 void gen_ra_tls(const struct gen_ra_tls_options *o, struct gen_ra_tls *out);
 void gen_ra_tls_free(struct gen_ra_tls *g);

@@ -97,6 +97,7 @@ void gen_ra_tls(const struct gen_ra_tls_options *o, struct gen_ra_tls *out)
     head(ext, 4, 2);
     string(ext, 2, out->intel.quote.data, out->intel.quote.size);
     string(ext, 2, claims->data, claims->size);
+    out->claims = gen_blob(claims->data, claims->size);
     ext->size += o->trailing;
     c.extension[0].oid = oid;
     c.extension[0].oid_size = sizeof(oid);
@@ -124,6 +125,7 @@ void gen_ra_tls(const struct gen_ra_tls_options *o, struct gen_ra_tls *out)
 void gen_ra_tls_free(struct gen_ra_tls *g)
 {
     gen_intel_free(&g->intel);
+    free(g->claims.data);
     free(g->cert.data);
     free(g->pem.data);
     *g = (struct gen_ra_tls){0};

@@ -13,6 +13,7 @@
 
 #include <shelter/verify.h>
 
+#include "lib/sha2.h"
 #include "tests/gen/evidence.h"
 #include "verifier/base/cbor.h"
 
@@ -104,6 +105,45 @@ static void test_wrong(void **state)
     assert_int_equal(judge(&o, NULL), SHELTER_R_REPORT_DATA);
     o = good();
     assert_int_equal(judge(&o, "any"), SHELTER_R_RA_TLS_NONCE);
+}
+
+/* A GPU beside it signs what the TEE binds: the digest of the claims. */
+static void test_gpu(void **state)
+{
+    struct gen_ra_tls_options o = good();
+    uint8_t ca[8192], digest[64], other[32] = {0};
+    struct shelter_collateral *col;
+    struct gen_ra_tls g;
+
+    gen_ra_tls(&o, &g);
+    col = collateral_of(&g);
+    struct shelter_verify_request rq = {.size = sizeof(rq),
+                                        .collateral = col,
+                                        .ca = ca,
+                                        .time = GEN_TIME,
+                                        .policy_json = "{\"nvidia\":{\"require_rim\":false}}"};
+    memcpy(ca, g.intel.root.data, g.intel.root.size);
+    sh_sha256(digest, g.claims.data, g.claims.size);
+    for (int i = 0; i < 3; i++) {
+        struct gen_gpu_options of = {.nonce = i ? other : digest};
+        struct shelter_verdict *v;
+        struct gen_gpu gpu;
+
+        gen_gpu(&of, &gpu);
+        assert_true(g.intel.root.size + gpu.root.size <= sizeof(ca));
+        memcpy(ca + g.intel.root.size, gpu.root.data, gpu.root.size);
+        rq.ca_size = g.intel.root.size + gpu.root.size;
+        rq.additional = (const char *)gpu.json.data;
+        rq.additional_size = gpu.json.size;
+        rq.device_data = i == 2 ? other : NULL; // what the caller names is taken
+        rq.device_data_size = i == 2 ? sizeof(other) : 0;
+        assert_int_equal(shelter_verify_certificate(g.cert.data, g.cert.size, &rq, &v), 0);
+        assert_int_equal(shelter_verdict_reason(v), i == 1 ? SHELTER_R_GPU_NONCE : SHELTER_R_OK);
+        shelter_verdict_free(v);
+        gen_gpu_free(&gpu);
+    }
+    shelter_collateral_free(col);
+    gen_ra_tls_free(&g);
 }
 
 /* The evidence of one certificate in another's place: key of B, evidence of A. */
@@ -329,7 +369,7 @@ int main(void)
         cmocka_unit_test(test_good),    cmocka_unit_test(test_wrong),
         cmocka_unit_test(test_cbor),    cmocka_unit_test(test_transplant),
         cmocka_unit_test(test_flips),   cmocka_unit_test(test_callback),
-        cmocka_unit_test(test_runs_on),
+        cmocka_unit_test(test_runs_on), cmocka_unit_test(test_gpu),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

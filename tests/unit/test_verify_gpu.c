@@ -25,7 +25,7 @@ static char folder[] = "/tmp/shelter-gpu.XXXXXX";
 struct ask {
     const char *policy, *device_data;
     size_t device_data_size;
-    bool no_rims, allow_simulated;
+    bool no_rims, allow_simulated, no_nonce;
 };
 
 static void write_rims(const struct gen_gpu *g)
@@ -48,6 +48,7 @@ static struct shelter_verdict *judge(const struct gen_gpu *g, const struct ask *
 {
     size_t size = tee.root.size + g->root.size;
     char *ca = malloc(size), why[200] = "";
+    static const uint8_t zeros[64];
     struct shelter_verdict *v;
     struct shelter_collateral *col = NULL;
     struct shelter_verify_request rq = {
@@ -61,8 +62,8 @@ static struct shelter_verdict *judge(const struct gen_gpu *g, const struct ask *
         .allow_simulated = a->allow_simulated,
         .additional = (const char *)g->json.data,
         .additional_size = g->json.size,
-        .device_data = a->device_data,
-        .device_data_size = a->device_data_size,
+        .device_data = a->device_data || a->no_nonce ? (const void *)a->device_data : zeros,
+        .device_data_size = a->device_data ? a->device_data_size : sizeof(zeros),
     };
 
     assert_non_null(ca);
@@ -125,7 +126,7 @@ static void test_good(void **state)
     says(&o, &demand, "\"firmware\":\"96.00.5E.00.01\"");
     says(&o, &demand, "\"measurements\":\"as in the RIMs\"");
     says(&o, &demand, "\"root\":\"named by the caller\"");
-    says(&o, &demand, "\"nonce\":\"not judged\"");
+    says(&o, &demand, "\"nonce\":\"as expected\"");
     says(&o, &demand, "\"verdict\":\"holds\"");
     expect("the root is not in the chain", &(struct gen_gpu_options){.no_root = true}, &demand,
            SHELTER_R_OK);
@@ -238,6 +239,12 @@ static void test_nonce(void **state)
     expect("a short one", &o, &a, SHELTER_R_OK);
     a.device_data_size = 7;
     expect("a shorter one", &o, &a, SHELTER_R_GPU_NONCE);
+    // Without one that was expected, nobody knows when the GPU signed: no policy can rely on it.
+    a = (struct ask){.no_nonce = true};
+    expect("none", &o, &a, SHELTER_R_OK);
+    says(&o, &a, "\"nonce\":\"not judged\"");
+    a.policy = DEMAND;
+    expect("none, and GPUs are demanded", &o, &a, SHELTER_R_GPU_NONCE);
 }
 
 static void test_policy(void **state)

@@ -147,6 +147,10 @@ static void judge_certificate(X509 *cert, const struct shelter_verify_request *r
     inner.nonce_size = 0;
     inner.report_data = digest;
     inner.report_data_size = sizeof(digest);
+    if (!inner.device_data) { // devices sign what the TEE binds
+        inner.device_data = digest;
+        inner.device_data_size = sizeof(digest);
+    }
     sv_verify(&inner, v);
     if (p.type == SHELTER_EVIDENCE_AUTO && v->type != SHELTER_EVIDENCE_SGX &&
         v->type != SHELTER_EVIDENCE_TDX)

@@ -368,11 +368,13 @@ void sv_gpu_judge(const struct sv_gpu_request *rq, struct shelter_verdict *v)
                 *list = sv_json_get(nvidia, "device_evidence_list");
     unsigned count = 0;
 
-    if (nvidia && !cJSON_IsArray(list))
+    if (rq->demanded && !rq->nonce)
+        sv_refuse(v, SHELTER_R_GPU_NONCE, "none was given, and the policy demands GPUs");
+    else if (nvidia && !cJSON_IsArray(list))
         sv_refuse(v, SHELTER_R_GPU_EVIDENCE, "there is no list of devices");
     else if (nvidia)
         count = judge_list(rq, list, v);
-    if (rq->demanded && count < rq->min_devices)
+    if (rq->demanded && rq->nonce && count < rq->min_devices)
         sv_refuse(v, SHELTER_R_GPU_POLICY, "%u of %u", count, rq->min_devices);
     cJSON_Delete(root);
 }

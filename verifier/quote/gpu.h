@@ -20,7 +20,7 @@
 struct sv_gpu_request {
     const char *json; // additional evidence; of other devices than NVIDIA's it is not read
     size_t size;
-    const uint8_t *nonce;                        // 32 bytes, or NULL: any
+    const uint8_t *nonce;                        // 32 bytes, or NULL: any, where none is demanded
     const struct shelter_collateral *collateral; // with RIMs; may be NULL
     const struct sv_certs *named;
     bool allow_simulated;
