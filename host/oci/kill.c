@@ -19,6 +19,8 @@
 #include "host/run/control.h"
 
 #define END_MS 10000
+#define GONE_US 10000
+#define GONE_MAX 200
 
 /* To a container in its pod's machine, whose process could not tell the sender of a refusal. */
 static int check_pod_signal(const char *machine, int number, struct sh_error *err)
@@ -157,8 +159,8 @@ static int delete_container(const struct oci_runtime *rt, struct oci_container *
         return sh_fail(err, -EBUSY, "cannot delete container %s that is not stopped: %s", c->id,
                        oci_status_words[status]);
     end_process(c);
-    for (int i = 0; status == OCI_CREATING && i < 20 && oci_cgroup_busy(groups); i++)
-        usleep(100000); /* it notices that its command is gone, and cleans up */
+    for (int i = 0; i < GONE_MAX && oci_cgroup_busy(groups); i++)
+        usleep(GONE_US); /* who notices that the process or its command is gone cleans up */
     oci_cgroup_kill(groups);
     remove_instance(c);
     oci_cgroup_remove(groups);

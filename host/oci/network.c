@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <linux/if_arp.h>
 #include <linux/if_tun.h>
@@ -18,6 +19,8 @@
 #include "host/launch/qemu/frame.h"
 
 #define TAP_NAME "shelter0"
+#define LEAVE_AGAIN_US 10000
+#define LEAVE_AGAIN_MAX 100
 
 /* The default route's gateway through this interface (/proc/net/route has it in host order). */
 static bool find_gateway(const char *name, char *out)
@@ -54,6 +57,8 @@ static void describe(const struct ifaddrs *a, const char *resolver, struct oci_n
     inet_ntop(AF_INET, &own->sin_addr, ip, sizeof(ip));
     memcpy(n->address, &own->sin_addr, sizeof(n->address));
     n->gateway = find_gateway(n->name, gateway);
+    n->holds_host =
+        !((own->sin_addr.s_addr ^ htonl(SH_NET_HOST)) & (mask ? mask->sin_addr.s_addr : ~0u));
     int at = snprintf(n->text, sizeof(n->text), "%s/%d", ip, bits);
     if (n->gateway)
         snprintf(n->text + at, sizeof(n->text) - (size_t)at, ",%s%s%s", gateway,
@@ -165,14 +170,34 @@ static bool set_loopback(const char *name)
 bool oci_network_loopback(const struct oci_network *n)
 {
 #define LOCAL_TCP "u32 match ip protocol 6 0xff match ip src 127.0.0.1/32 match ip dst 127.0.0.1/32"
-    static const uint8_t reserved[] = {SH_NET_HOST_BYTES};
-    if (!n->gateway || !memcmp(n->address, reserved, 3)) /* its answers would go elsewhere */
+    (void)run_tc("qdisc del dev lo clsact"); /* an earlier machine's, likewise */
+    if (!n->gateway || n->holds_host)        /* its answers would go elsewhere */
         return false;
+    /* A match without an action leaves the packet to this kernel, which takes none of its own
+     * addresses as a source from outside. (Not each kernel has the action that drops.) */
+    if (set_loopback("route_localnet") && set_loopback("accept_local") &&
+        !run_tc("filter add dev %s parent ffff: prio 1 protocol ip u32 match ip src 127.0.0.0/8 "
+                "flowid 1:1",
+                n->name) &&
+        !run_tc("filter add dev " TAP_NAME " parent ffff: prio 1 protocol ip " LOCAL_TCP
+                " action mirred ingress redirect dev lo") &&
+        !run_tc("qdisc add dev lo clsact") &&
+        !run_tc("filter add dev lo egress prio 1 protocol ip " LOCAL_TCP
+                " action mirred egress redirect dev " TAP_NAME))
+        return true;
     (void)run_tc("qdisc del dev lo clsact");
-    return set_loopback("route_localnet") && set_loopback("accept_local") &&
-           !run_tc("qdisc add dev lo clsact") &&
-           !run_tc("filter add dev " TAP_NAME " parent ffff: prio 1 protocol ip " LOCAL_TCP
-                   " action mirred ingress redirect dev lo") &&
-           !run_tc("filter add dev lo egress prio 1 protocol ip " LOCAL_TCP
-                   " action mirred egress redirect dev " TAP_NAME);
+    (void)run_tc("filter del dev " TAP_NAME " parent ffff: prio 1");
+    (void)run_tc("filter del dev %s parent ffff: prio 1", n->name);
+    return false;
+}
+
+void oci_network_leave(const struct oci_network *n)
+{
+    for (int i = 0; if_nametoindex(TAP_NAME); i++) {
+        if (i == LEAVE_AGAIN_MAX)
+            return;
+        usleep(LEAVE_AGAIN_US);
+    }
+    (void)run_tc("qdisc del dev lo clsact");
+    (void)run_tc("qdisc del dev %s ingress", n->name);
 }

@@ -11,7 +11,7 @@ struct oci_network {
     char name[16];
     char mac[18];
     uint8_t address[4], mac_bytes[6];
-    bool gateway;
+    bool gateway, holds_host; /* SH_NET_HOST would be one of its neighbours */
     char text[128]; /* as `network` of a launch config: "ADDRESS/LENGTH[,GATEWAY[,DNS]]" */
 };
 
@@ -27,7 +27,13 @@ int oci_network_tap(const struct oci_network *n, struct sh_error *err);
 /* TCP from 127.0.0.1 to itself goes to that TAP device, and what comes back from there to the
  * loopback: engines forward a port of a pod there (kubectl port-forward), where a machine's program
  * does not listen. host/launch/qemu/frame.c changes the addresses. False: this kernel cannot, or
- * the machine could not answer, for it has no way to SH_NET_HOST. */
+ * the machine could not answer, for it has no way to SH_NET_HOST; nothing is left then. What has
+ * 127.0.0.0/8 as its source on the wire does not reach the machine: it would be taken for the
+ * loopback's. */
 bool oci_network_loopback(const struct oci_network *n);
+
+/* The machine has ended: what was set up for it is taken away once the TAP device has gone, unless
+ * the next machine has one. What is left nevertheless, the next machine's start takes away. */
+void oci_network_leave(const struct oci_network *n);
 
 #endif

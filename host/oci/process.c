@@ -189,6 +189,9 @@ static int fill_options(const struct oci_start *s, struct sh_store *store, const
                         oci_annotation(b, "io.shelter.cpus"), err);
 }
 
+/* The interface that a machine got; NULL: there is none. */
+static const struct oci_network *joined;
+
 /* An enclave's sockets are this namespace's; a machine gets the interface itself. */
 static int join_machine(const struct oci_network *network, struct sh_prepared *p,
                         struct sh_error *err)
@@ -199,6 +202,7 @@ static int join_machine(const struct oci_network *network, struct sh_prepared *p
     p->spec.tap_fd = oci_network_tap(network, err);
     if (p->spec.tap_fd < 0)
         return p->spec.tap_fd;
+    joined = network;
     p->spec.loopback.has = oci_network_loopback(network);
     memcpy(p->spec.loopback.address, network->address, sizeof(network->address));
     memcpy(p->spec.loopback.mac, network->mac_bytes, sizeof(network->mac_bytes));
@@ -267,9 +271,11 @@ static void ignore_signals(void)
         signal(number, SIG_IGN);
 }
 
-/* Stdio of the engine, joined to the instance; a closed socket ends it. */
-static __attribute__((noreturn)) void carry_stdio(const struct sh_instance_config *config, int fd)
+/* Stdio of the engine, joined to the instance; a closed socket ends it. Then the machine has gone,
+ * even if the supervisor was killed. */
+static __attribute__((noreturn)) void carry_stdio(const struct sh_prepared *p, int fd)
 {
+    const struct sh_instance_config *config = &p->instance.config;
     struct sh_error err = {0};
     int status;
     struct sh_attached a = {.fd = fd,
@@ -278,11 +284,15 @@ static __attribute__((noreturn)) void carry_stdio(const struct sh_instance_confi
                             .tty = config->tty,
                             .signals = false};
     prctl(PR_SET_NAME, "shelter-stdio");
+    if (p->spec.tap_fd >= 0)
+        close(p->spec.tap_fd);
     ignore_signals();
     sh_attached_block_signals(); /* the terminal's size comes by one */
     (void)sh_attached_run(&a, &status, &err);
     if (err.text[0]) /* why it ended: also that the supervisor was killed */
         sh_error_report(&err);
+    if (joined)
+        oci_network_leave(joined);
     _exit(0);
 }
 
@@ -309,7 +319,7 @@ static __attribute__((noreturn)) void run_instance(struct sh_prepared *p)
         _exit(SH_EXIT_FAILURE);
     if (pid == 0) {
         close(fds[1]);
-        carry_stdio(&p->instance.config, fds[0]);
+        carry_stdio(p, fds[0]);
     }
     close(fds[0]);
     int status = sh_prepared_become(p, fds[1], true, p->instance.config.stdin_open);

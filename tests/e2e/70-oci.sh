@@ -204,10 +204,43 @@ one_line "... says what to give" "console-socket"
 
 # --- network namespaces: the address of the interface there is the container's, in both TEEs ---
 net=10.213.$(($$ % 200 + 1))
-page() { ip netns exec $N-out python3 -c "import urllib.request; print(urllib.request.urlopen('http://$net.2/', timeout=5).read().decode(), end='')" 2>/dev/null; }
+fetch() { # NAMESPACE ADDRESS SOURCE
+    ip netns exec "$1" python3 -c "import http.client; c = http.client.HTTPConnection('$2', 80, timeout=5, source_address=('$3', 0)); c.request('GET', '/'); print(c.getresponse().read().decode(), end='')" 2>/dev/null
+}
+page() { fetch $N-out $net.2 0.0.0.0; }
+rules() { ip netns exec $N tc qdisc show | grep -E 'clsact|ingress'; }
+redirected() { ip netns exec $N tc qdisc show dev lo | grep clsact; }
+# A machine's port by way of its namespace's loopback, where engines forward one; beside it whoever else has 10.0.2.2.
+forwarded() {
+    same "... and by the namespace's loopback" "$(fetch $N 127.0.0.1 127.0.0.1)" "from inside"
+    ip -n $N-out addr add 10.0.2.2/32 dev eth0
+    same "... a client on the wire that has the address 10.0.2.2" "$(fetch $N-out $net.2 10.0.2.2)" "from inside"
+    same "... the loopback again" "$(fetch $N 127.0.0.1 127.0.0.1)" "from inside"
+    # Nothing on the wire is the loopback: the frame is not carried to the machine.
+    ip netns exec $N timeout 20 python3 -c '
+import socket, time
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)); s.bind(("shelter0", 0)); s.settimeout(0.5); print("listens", flush=True)
+ends = set(); until = time.monotonic() + 4
+while time.monotonic() < until:
+    try: f = s.recv(2000)
+    except TimeoutError: continue
+    if f[12:14] == b"\x08\0": ends.add(socket.inet_ntoa(f[26:30]))
+print(*sorted(ends))' >"$T/ends" &
+    local watcher=$!
+    until_true 10 grep -q listens "$T/ends"
+    ip netns exec $N-out python3 -c '
+import socket, struct, sys
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); s.bind(("eth0", 0))
+for source, to in ((b"\x7f\0\0\1", b"\x7f\0\0\1"), (socket.inet_aton(sys.argv[2] + ".9"), socket.inet_aton(sys.argv[2] + ".2"))):
+    tcp = struct.pack("!HHIIBBHHH", 40000, 80, 1, 0, 80, 2, 1000, 0, 0)
+    s.send(bytes.fromhex(sys.argv[1].replace(":", "")) + b"\2\4\6\10\12\14\x08\0" + struct.pack("!BBHHHBBH", 69, 0, 40, 1, 0, 64, 6, 0) + source + to + tcp)' \
+        "$(ip -n $N -j link show eth0 | python3 -c 'import json, sys; print(json.load(sys.stdin)[0]["address"])')" "$net"
+    wait $watcher
+    check "... nothing from the wire has its address" sh -c "grep -q '$net.9' '$T/ends' && ! grep -q '127.0.0.1' '$T/ends'" || cat "$T/ends"
+}
 wire() { # two namespaces and the wire between them
     ip netns add $N && ip netns add $N-out && ip -n $N link add eth0 type veth peer name eth0 netns $N-out &&
-        ip -n $N addr add $net.2/24 dev eth0 && ip -n $N link set eth0 up &&
+        ip -n $N link set lo up && ip -n $N addr add $net.2/24 dev eth0 && ip -n $N link set eth0 up &&
         ip -n $N-out addr add $net.1/24 dev eth0 && ip -n $N-out link set eth0 up && ip -n $N route add default via $net.1
 }
 unwire() { ip netns del $N; ip netns del $N-out; } 2>/dev/null
@@ -217,9 +250,11 @@ served() { # TEE
     check "$1: its port is at the interface's address" until_true 20 page
     same "... and answers" "$(page)" "from inside"
     status "... and nowhere else" 1 python3 -c "import socket; socket.create_connection(('127.0.0.1', 80), 2)"
+    if [ "$1" = tdx-sim ]; then forwarded; fi
     status "... ends" 0 "${RT[@]}" kill $N-n KILL
     until_true 20 is $N-n stopped
     status "... delete" 0 "${RT[@]}" delete $N-n
+    same "... and no rule of traffic control is left" "$(rules)" ""
 }
 # The metadata service of a cloud is link-local, and for no container: one rule in both TEEs.
 metadata() { # TEE
@@ -239,7 +274,27 @@ if wire 2>"$T/wire"; then
     config "c['process']['args'] = ['sh', '-c', 'grep ^10 /etc/hosts']; c['hostname'] = 'abc'; c['linux']['namespaces'] = [{'type': 'network', 'path': '/var/run/netns/$N'}]"
     status "its own address" 0 "${RT[@]}" run --bundle "$B" $N-n
     same "... is the interface's" "$(cat "$T/out")" "$net.2	abc"
-    if [ -f build/base/vmlinux ] && command -v qemu-system-x86_64 tc >/dev/null; then served tdx-sim && metadata tdx-sim; fi
+    if [ -f build/base/vmlinux ] && command -v qemu-system-x86_64 tc >/dev/null; then
+        served tdx-sim && metadata tdx-sim
+        mkdir "$T/tc"
+        printf '#!/bin/sh\ncase "$*" in "filter add dev lo "*) exit 1;; esac\nexec %s "$@"\n' "$(command -v tc)" >"$T/tc/tc"
+        chmod +x "$T/tc/tc"
+        created() { # PATH
+            config "c['process']['args'] = ['id']; c['linux']['namespaces'] = [{'type': 'network', 'path': '/var/run/netns/$N'}]; c['annotations'] = {'io.shelter.tee': 'tdx-sim'}"
+            check "... created" env PATH="$1$PATH" "${RT[@]}" create --bundle "$B" $N-n
+        }
+        created "$T/tc:"
+        same "... a rule that fails takes the others with it" "$(redirected; ip netns exec $N tc filter show dev shelter0 parent ffff: prio 1; ip netns exec $N tc filter show dev eth0 parent ffff: prio 1)" ""
+        status "... delete" 0 "${RT[@]}" delete --force $N-n
+        created ""
+        check "... and without the failure" redirected
+        status "... delete" 0 "${RT[@]}" delete --force $N-n
+        # Where 10.0.2.2 is a neighbour's address, the loopback's answers would go there.
+        ip -n $N addr flush dev eth0 && ip -n $N addr add 10.0.5.7/16 dev eth0 && ip -n $N route add default via 10.0.0.1
+        created ""
+        same "... a network with 10.0.2.2 in it: no loopback" "$(redirected)" ""
+        status "... delete" 0 "${RT[@]}" delete --force $N-n
+    fi
 else skip "network: $(head -n 1 "$T/wire")"; fi
 unwire
 

@@ -170,6 +170,9 @@ static void test_frames(void **state)
         p = make(no[i], IPPROTO_TCP, 80, 40000, SYN | ACK);
         assert_int_equal(judge(&spec, &p), SH_FRAME_PASS);
     }
+    p = make("8.8.8.8", IPPROTO_TCP, 40000, 80, SYN);
+    memcpy(p.bytes + 14 + 12, (const uint8_t[]){127, 0, 0, 1}, 4); /* a source of no wire */
+    assert_int_equal(judge(&spec, &p), SH_FRAME_DROP);
     p = make("255.255.255.255", IPPROTO_UDP, 68, 67, 0);
     assert_int_equal(judge(&spec, &p), SH_FRAME_DROP);
     p = make("10.0.2.3", IPPROTO_UDP, 40000, 53, 0);
@@ -276,10 +279,63 @@ static void set_sums(struct packet *p)
     check_sums(p);
 }
 
+/* A packet to the machine from the loopback or, with another source, from the wire. */
+static bool ask(const struct sh_launch_spec *spec, struct sh_frame_flows *flows, const char *source,
+                unsigned client, unsigned server)
+{
+    bool local = !strcmp(source, "127.0.0.1");
+    struct packet p = make(local ? source : "10.88.200.7", IPPROTO_TCP, client, server, ACK);
+    assert_int_equal(inet_pton(AF_INET, source, p.bytes + 14 + 12), 1);
+    return sh_frame_from_loopback(spec, flows, p.bytes, p.size);
+}
+
+/* Is the machine's packet from its port `server` to that port of 10.0.2.2 the loopback's? */
+static bool is_taken(const struct sh_launch_spec *spec, struct sh_frame_flows *flows,
+                     unsigned client, unsigned server)
+{
+    struct packet p = make("10.0.2.2", IPPROTO_TCP, server, client, ACK);
+    memcpy(p.bytes + 14 + 12, spec->loopback.address, 4);
+    return sh_frame_to_loopback(spec, flows, p.bytes, p.size);
+}
+
+/* A client on the wire may have the address 10.0.2.2, too. */
+static void test_flows(void **state)
+{
+    static struct sh_frame_flows flows;
+    struct sh_launch_spec spec = {.loopback = {.has = true, .address = {10, 88, 200, 7}}};
+    assert_false(ask(&spec, &flows, "10.0.2.2", 40000, 80));
+    assert_false(is_taken(&spec, &flows, 40000, 80));
+    assert_true(ask(&spec, &flows, "127.0.0.1", 40000, 80));
+    assert_true(is_taken(&spec, &flows, 40000, 80));
+    assert_false(is_taken(&spec, &flows, 40001, 80));
+    assert_false(is_taken(&spec, &flows, 40000, 81));
+    assert_false(is_taken(&spec, &flows, 80, 40000));
+    assert_false(ask(&spec, &flows, "10.0.2.2", 40001, 80)); /* others beside it */
+    assert_false(ask(&spec, &flows, "10.0.2.3", 40000, 80));
+    assert_true(is_taken(&spec, &flows, 40000, 80));
+    assert_false(ask(&spec, &flows, "10.0.2.2", 40000, 80)); /* the pair is the wire's now */
+    assert_false(is_taken(&spec, &flows, 40000, 80));
+    /* Any number of clients of a server; of those in one place, the last. */
+    for (unsigned client = 1; client < 65536; client++)
+        assert_true(ask(&spec, &flows, "127.0.0.1", client, 80));
+    for (unsigned client = 1; client < 65536; client++)
+        assert_true(is_taken(&spec, &flows, client, 80));
+    unsigned other = (40000 - 40503) & 0xffff;
+    assert_true(ask(&spec, &flows, "127.0.0.1", other, 81));
+    assert_true(is_taken(&spec, &flows, other, 81));
+    assert_false(is_taken(&spec, &flows, 40000, 80));
+    assert_false(ask(&spec, &flows, "10.0.2.2", 40000, 80));
+    assert_true(is_taken(&spec, &flows, other, 81));
+    assert_true(ask(&spec, &flows, "127.0.0.1", 40000, 80));
+    assert_true(is_taken(&spec, &flows, 40000, 80));
+    assert_false(is_taken(&spec, &flows, 40000, 0));
+}
+
 static void test_loopback(void **state)
 {
     static const uint8_t local[] = {127, 0, 0, 1}, own[] = {10, 88, 200, 7}, host[] = {10, 0, 2, 2};
     static const uint8_t own_mac[] = {2, 4, 6, 8, 10, 12}, host_mac[] = {SH_FRAME_HOST_MAC};
+    static struct sh_frame_flows flows;
     struct sh_launch_spec spec = {.loopback = {.has = true}},
                           without = {.loopback = {.has = false}};
     memcpy(spec.loopback.address, own, 4);
@@ -289,10 +345,10 @@ static void test_loopback(void **state)
         memcpy(p.bytes + 14 + 12, local, 4);
         set_sums(&p);
         before = p;
-        assert_false(sh_frame_from_loopback(&without, p.bytes, p.size));
-        assert_false(sh_frame_to_loopback(&spec, p.bytes, p.size));
+        assert_false(sh_frame_from_loopback(&without, &flows, p.bytes, p.size));
+        assert_false(sh_frame_to_loopback(&spec, &flows, p.bytes, p.size));
         assert_memory_equal(p.bytes, before.bytes, p.size);
-        assert_true(sh_frame_from_loopback(&spec, p.bytes, p.size));
+        assert_true(sh_frame_from_loopback(&spec, &flows, p.bytes, p.size));
         assert_memory_equal(p.bytes, own_mac, 6);
         assert_memory_equal(p.bytes + 6, host_mac, 6);
         assert_memory_equal(p.bytes + 14 + 12, host, 4);
@@ -300,13 +356,15 @@ static void test_loopback(void **state)
         check_sums(&p);
         memcpy(p.bytes + 14 + 12, own, 4); /* an answer: the same ends the other way round */
         memcpy(p.bytes + 14 + 16, host, 4);
+        sh_frame_write(p.bytes + 14 + 20, 2, 8080);
+        sh_frame_write(p.bytes + 14 + 22, 2, port);
         p.bytes[14 + 33] = SYN | ACK;
         set_sums(&p);
         before = p;
-        assert_false(sh_frame_to_loopback(&without, p.bytes, p.size));
-        assert_false(sh_frame_from_loopback(&spec, p.bytes, p.size));
+        assert_false(sh_frame_to_loopback(&without, &flows, p.bytes, p.size));
+        assert_false(sh_frame_from_loopback(&spec, &flows, p.bytes, p.size));
         assert_memory_equal(p.bytes, before.bytes, p.size);
-        assert_true(sh_frame_to_loopback(&spec, p.bytes, p.size));
+        assert_true(sh_frame_to_loopback(&spec, &flows, p.bytes, p.size));
         assert_memory_equal(p.bytes, host_mac, 6);
         assert_memory_equal(p.bytes + 14 + 12, local, 4);
         assert_memory_equal(p.bytes + 14 + 16, local, 4);
@@ -316,8 +374,9 @@ static void test_loopback(void **state)
     struct packet good = make("10.0.2.2", IPPROTO_TCP, 80, 40000, ACK), p;
     memcpy(good.bytes + 14 + 12, own, 4);
     set_sums(&good);
+    assert_true(ask(&spec, &flows, "127.0.0.1", 40000, 80));
     for (size_t size = 0; size < good.size; size++)
-        assert_false(sh_frame_to_loopback(&spec, good.bytes, size));
+        assert_false(sh_frame_to_loopback(&spec, &flows, good.bytes, size));
     const struct {
         unsigned at;
         uint8_t value;
@@ -325,11 +384,11 @@ static void test_loopback(void **state)
     for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
         p = good;
         p.bytes[changes[i].at] = changes[i].value;
-        assert_false(sh_frame_to_loopback(&spec, p.bytes, p.size));
+        assert_false(sh_frame_to_loopback(&spec, &flows, p.bytes, p.size));
         p.bytes[changes[i].at] = good.bytes[changes[i].at];
         assert_memory_equal(p.bytes, good.bytes, good.size);
     }
-    assert_true(sh_frame_to_loopback(&spec, good.bytes, good.size));
+    assert_true(sh_frame_to_loopback(&spec, &flows, good.bytes, good.size));
 }
 
 int main(void)
@@ -339,6 +398,7 @@ int main(void)
         cmocka_unit_test(test_sockets),   cmocka_unit_test(test_frames),
         cmocka_unit_test(test_fragments), cmocka_unit_test(test_broken_frames),
         cmocka_unit_test(test_refusal),   cmocka_unit_test(test_loopback),
+        cmocka_unit_test(test_flows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

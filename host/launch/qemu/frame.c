@@ -47,6 +47,8 @@ enum sh_frame_verdict sh_frame_judge(const struct sh_launch_spec *spec, const ui
                                                                             : SH_FRAME_DROP;
     const uint8_t *ip = frame + ETHERNET, *data = ip + head;
     size_t data_size = size - ETHERNET - head;
+    if (ip[12] == 127)
+        return SH_FRAME_DROP;
     /* Of a later fragment nobody knows the port. */
     bool first = !(sh_frame_read(ip + 6, 2) & 0x1fff);
     if (first && data_size >= 4 && (ip[9] == IPPROTO_TCP || ip[9] == IPPROTO_UDP))
@@ -113,37 +115,67 @@ static void change_address(uint8_t *address, const uint8_t to[4], uint8_t *ip_su
     memcpy(address, to, 4);
 }
 
-/* A whole TCP packet between these two gets two others, and the MAC address `mac` to go to. */
-static bool change_ends(uint8_t *frame, size_t size, const uint8_t *const from[2],
-                        const uint8_t *const to[2], const uint8_t mac[6])
+/* The head of TCP of a whole packet from the one to the other; NULL: this is none. */
+static uint8_t *find_tcp(uint8_t *frame, size_t size, const uint8_t *from, const uint8_t *to)
+{
+    size_t head = ipv4_head(frame, size);
+    uint8_t *ip = frame + ETHERNET;
+    bool whole = head && size >= ETHERNET + head + 20 && ip[9] == IPPROTO_TCP &&
+                 !(sh_frame_read(ip + 6, 2) & 0x3fff) && !memcmp(ip + 12, from, 4) &&
+                 !memcmp(ip + 16, to, 4);
+    return whole ? ip + head : NULL;
+}
+
+/* It gets two other ends, and the MAC address `mac` to go to. */
+static void change_ends(uint8_t *frame, uint8_t *tcp, const uint8_t *from, const uint8_t *to,
+                        const uint8_t mac[6])
 {
     static const uint8_t host_mac[] = {SH_FRAME_HOST_MAC};
-    size_t head = ipv4_head(frame, size);
-    uint8_t *ip = frame + ETHERNET, *tcp = ip + head;
-    if (!head || size < ETHERNET + head + 20 || ip[9] != IPPROTO_TCP ||
-        sh_frame_read(ip + 6, 2) & 0x3fff || memcmp(ip + 12, from[0], 4) ||
-        memcmp(ip + 16, from[1], 4))
-        return false;
+    uint8_t *ip = frame + ETHERNET;
     memcpy(frame, mac, 6);
     memcpy(frame + 6, host_mac, 6);
-    for (int i = 0; i < 2; i++)
-        change_address(ip + 12 + 4 * i, to[i], ip + 10, tcp + 16);
-    return true;
+    change_address(ip + 12, from, ip + 10, tcp + 16);
+    change_address(ip + 16, to, ip + 10, tcp + 16);
 }
 
 static const uint8_t loopback[] = {127, 0, 0, 1}, net_host[] = {SH_NET_HOST_BYTES};
 
-bool sh_frame_from_loopback(const struct sh_launch_spec *spec, uint8_t *frame, size_t size)
+/* The pair's place: of one server's, each client has its own. The factor is odd, so place and
+ * server say who the client is. */
+static uint16_t *find_flow(struct sh_frame_flows *flows, const uint8_t *client, uint16_t server)
 {
-    return spec->loopback.has &&
-           change_ends(frame, size, (const uint8_t *[]){loopback, loopback},
-                       (const uint8_t *[]){net_host, spec->loopback.address}, spec->loopback.mac);
+    return &flows->server[(uint16_t)(sh_frame_read(client, 2) + 40503u * server)];
 }
 
-bool sh_frame_to_loopback(const struct sh_launch_spec *spec, uint8_t *frame, size_t size)
+bool sh_frame_from_loopback(const struct sh_launch_spec *spec, struct sh_frame_flows *flows,
+                            uint8_t *frame, size_t size)
+{
+    const uint8_t *own = spec->loopback.address;
+    if (!spec->loopback.has)
+        return false;
+    uint8_t *tcp = find_tcp(frame, size, loopback, loopback);
+    bool here = tcp != NULL;
+    if (!here && !(tcp = find_tcp(frame, size, net_host, own)))
+        return false;
+    uint16_t server = (uint16_t)sh_frame_read(tcp + 2, 2), *flow = find_flow(flows, tcp, server);
+    if (here)
+        *flow = server;
+    else if (*flow == server)
+        *flow = 0;
+    if (here)
+        change_ends(frame, tcp, net_host, own, spec->loopback.mac);
+    return here;
+}
+
+bool sh_frame_to_loopback(const struct sh_launch_spec *spec, struct sh_frame_flows *flows,
+                          uint8_t *frame, size_t size)
 {
     static const uint8_t host_mac[] = {SH_FRAME_HOST_MAC}; /* the TAP device's, too */
-    return spec->loopback.has &&
-           change_ends(frame, size, (const uint8_t *[]){spec->loopback.address, net_host},
-                       (const uint8_t *[]){loopback, loopback}, host_mac);
+    uint8_t *tcp =
+        spec->loopback.has ? find_tcp(frame, size, spec->loopback.address, net_host) : NULL;
+    uint16_t server = tcp ? (uint16_t)sh_frame_read(tcp, 2) : 0;
+    if (!server || *find_flow(flows, tcp + 2, server) != server)
+        return false;
+    change_ends(frame, tcp, loopback, loopback, host_mac);
+    return true;
 }

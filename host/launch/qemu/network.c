@@ -42,6 +42,7 @@ struct network {
     size_t out_at;
     uint8_t in[2 * (4 + FRAME_MAX)];
     size_t in_size;
+    struct sh_frame_flows flows;
 };
 
 /* --- libslirp's callbacks --- */
@@ -176,7 +177,7 @@ static void take_frame(struct network *n, uint8_t *frame, size_t size)
     uint8_t answer[SH_FRAME_REFUSAL_SIZE];
     switch (sh_frame_judge(n->spec, frame, size)) {
     case SH_FRAME_PASS:
-        (void)sh_frame_to_loopback(n->spec, frame, size);
+        (void)sh_frame_to_loopback(n->spec, &n->flows, frame, size);
         if (n->spec->tap_fd >= 0)
             (void)!write(TAP_FD, frame, size); /* full: lost, as on a wire */
         else
@@ -248,7 +249,7 @@ static void take_tap(struct network *n)
         ssize_t size = read(TAP_FD, frame, sizeof(frame));
         if (size <= 0)
             return;
-        (void)sh_frame_from_loopback(n->spec, frame, (size_t)size);
+        (void)sh_frame_from_loopback(n->spec, &n->flows, frame, (size_t)size);
         send_frame(frame, (size_t)size, n);
     }
 }
