@@ -97,14 +97,15 @@ static void read_words(int fd, uint64_t ino, uint64_t at, size_t count)
         check_words("read", ino, at, words, (size_t)n / 8);
 }
 
-/* Nobody may cut the file meanwhile: who cuts, locks it for himself. */
+/* Nobody may cut the file meanwhile: who cuts, locks it for himself. Others make it larger: through
+ * FUSE fstat gives their size before it can be mapped, lseek does not. */
 static void map_words(int fd, uint64_t ino, bool write)
 {
-    struct stat st;
     if (flock(fd, LOCK_SH | LOCK_NB))
         return;
     uint64_t *p = MAP_FAILED;
-    size_t size = fstat(fd, &st) ? 0 : (size_t)st.st_size & ~(size_t)7;
+    long end = may_fail("lseek", lseek(fd, 0, SEEK_END));
+    size_t size = end < 0 ? 0 : (size_t)end & ~(size_t)7;
     if (size)
         p = mmap(NULL, size, PROT_READ | (write ? PROT_WRITE : 0), MAP_SHARED, fd, 0);
     if (p != MAP_FAILED) {

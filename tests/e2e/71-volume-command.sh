@@ -66,6 +66,7 @@ check "... says so" grep -q "shorter than it was" "$T/err"
 
 # New keys for everything: the same files in another volume. What is in it comes from the VM's server, natively.
 gcc -O1 -I. -Iinclude -o "$T/volume-mount" tests/volume_mount.c && gcc -O1 -o "$T/file-judge" tests/file_judge.c || exit 1
+gcc -O1 -w -D_GNU_SOURCE -o "$T/storage" tests/enclave/storage.c || exit 1
 "${v[@]}" create "$T/full" 64M --key "$T/key" --name "with files" && mkdir "$T/mnt" "$T/ref"
 mounted() { timeout 100 "$T/volume-mount" build/guest/volume "$1" "$2" "$T/mnt" "${@:3}"; }
 hash_tree() { # all that a program sees of it, but for directories' sizes and numbers of inodes
@@ -81,6 +82,8 @@ if [ -w /dev/fuse ] && mounted "$T/full" "$T/key" true 2>/dev/null; then
         timeout 100 "$T/volume-mount" build/guest/volume "$T/full" "$T/key" "$T/mnt" "$T/file-judge" tree . "$T/ref" 11 1500 3
     status "random calls on a file" 0 env JUDGE_SYNC_BEFORE_SEEK=1 \
         timeout 100 "$T/volume-mount" build/guest/volume "$T/full" "$T/key" "$T/mnt" "$T/file-judge" file . 12 700
+    status "the end of a file that another process makes larger can be read and mapped" 0 \
+        timeout 100 "$T/volume-mount" build/guest/volume "$T/full" "$T/key" "$T/mnt" "$T/storage" grow . 2000
     hash_tree "$T/full" "$T/key" >"$T/before"
     status "rekey with rewriting" 0 "${v[@]}" rekey "$T/full" --key "$T/key" --new-key "$T/new" --rewrite
     status "... the new key opens it" 0 "${v[@]}" check "$T/full" --key "$T/new"

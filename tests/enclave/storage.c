@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Uses a folder as programs use a disk, and says what went wrong: every call's result is compared.
 //   storage make DIR | look DIR | append DIR COUNT | count DIR | full DIR | locks DIR | names DIR
-//   COUNT | sync DIR KIND | synced DIR KIND | punch DIR
+//   COUNT | sync DIR KIND | synced DIR KIND | punch DIR | grow DIR COUNT
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -285,6 +285,51 @@ static void punch(void)
     MUST(lseek(fd, 0, SEEK_DATA) == 16 << 20 && pread(fd, &byte, 1, 5000000) == 1 && !byte);
 }
 
+/* Makes the file larger in every way, until it may end. */
+static _Noreturn void make_larger(int fd, const volatile bool *ended, pid_t parent)
+{
+    static char bytes[300000];
+    for (off_t at = 0, i = 0; !*ended && getppid() == parent; i++) {
+        off_t n = i % 4 ? 5000 : (off_t)sizeof(bytes); /* a write of several requests, or of one */
+        if (i % 4 < 2)
+            MUST(pwrite(fd, bytes, (size_t)n, at) == n);
+        else
+            MUST(!(i % 4 == 2 ? fallocate(fd, 0, at, n) : ftruncate(fd, at + n)));
+        at += n;
+        if (at > 20000000) /* who looks holds this lock */
+            MUST(!flock(fd, LOCK_EX) && !ftruncate(fd, at = 0) && !flock(fd, LOCK_UN));
+    }
+    exit(0);
+}
+
+/* The end that lseek gives can be read and mapped at once (else SIGBUS), while another process
+ * makes the file larger. fstat's size cannot in the VM (docs/volumes.md). */
+static void grow(int count)
+{
+    int status, fd = open("grows", O_RDWR | O_CREAT | O_TRUNC, 0600), own = open("grows", O_RDWR);
+    volatile bool *ended =
+        mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pid_t parent = getpid(), pid = fork();
+    MUST(ended != MAP_FAILED && fd >= 0 && own >= 0 && pid >= 0);
+    if (!pid)
+        make_larger(fd, ended, parent);
+    for (int i = 0; i < count;) {
+        MUST(!flock(own, LOCK_SH));
+        off_t last = lseek(own, 0, SEEK_END) - 1;
+        char c = 1;
+        if (last >= 0 && i++ % 2) {
+            MUST(pread(own, &c, 1, last) == 1 && !c);
+        } else if (last >= 0) {
+            volatile char *p = mmap(NULL, 4096, PROT_READ, MAP_SHARED, own, last & ~(off_t)4095);
+            MUST(p != MAP_FAILED && !p[last % 4096] && !munmap((void *)p, 4096));
+        }
+        MUST(!flock(own, LOCK_UN));
+    }
+    *ended = true;
+    MUST(waitpid(pid, &status, 0) == pid && !status);
+    MUST(!close(own) && !close(fd) && !unlink("grows"));
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 3 || chdir(argv[2]))
@@ -308,6 +353,8 @@ int main(int argc, char **argv)
         look_synced(argv[3]);
     else if (!strcmp(argv[1], "names") && argc == 4)
         names(atoi(argv[3]));
+    else if (!strcmp(argv[1], "grow") && argc == 4)
+        grow(atoi(argv[3]));
     else if (!strcmp(argv[1], "punch"))
         punch();
     else
