@@ -21,6 +21,7 @@ gcc -O1 -D_GNU_SOURCE -static-pie -o "$R/bin/ptys" tests/libos/ptys.c
 gcc -O1 -D_GNU_SOURCE -static-pie -pthread -o "$R/bin/forest" tests/libos/forest.c
 gcc -O1 -static-pie -o "$R/bin/again" tests/libos/again.c
 gcc -O1 -o "$R/bin/again-libs" tests/libos/again.c
+gcc -O1 -DLARGE -static-pie -o "$R/bin/again-large" tests/libos/again.c
 for file in $(ldd "$R/bin/again-libs" | grep -o '/[^ ]*'); do
     mkdir -p "$R$(dirname "$file")"
     cp -L "$file" "$R$file"
@@ -161,7 +162,7 @@ END
 
 # A program that runs again has the addresses and the pages of the last one, of whose memory it finds nothing: 16 times, then
 # it gets others. What that costs.
-for program in again again-libs; do
+for program in again again-libs again-large; do
     for port in test sgx; do
         if [ $port = test ]; then
             timeout 60 build/libos-test "$T/i.img" "$T/i.manifest" -- /bin/$program 40 >"$T/again" 2>&1

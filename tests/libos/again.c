@@ -24,6 +24,19 @@ static int (*const table[2])(void) = {five, five}; /* relocated, then read-only 
 static const char text[] = "what is only read";
 static sigjmp_buf back;
 
+#ifdef LARGE
+/* Calls that nobody makes. What they jump to when they are patched is more than one page, which is
+ * kept; their own pages stand behind all that is. */
+__attribute__((used)) static void call_often(void)
+{
+    __asm__ volatile(".skip 1 << 20, 0x90\n"
+                     ".rept 1200\n"
+                     "nop; nop; nop; mov $39, %%eax; syscall; nop; nop; nop\n"
+                     ".endr" ::
+                         : "rax", "rcx", "r11");
+}
+#endif
+
 static void on_fault(int sig)
 {
     siglongjmp(back, sig);
@@ -43,6 +56,18 @@ static int all_zero(const char *p, size_t size)
     while (size && !*p)
         p++, size--;
     return !size;
+}
+
+/* Behind the heap nothing is mapped; what can be read there all the same holds nothing. */
+static int nothing_behind_heap(void)
+{
+    char *end = (char *)(((unsigned long)sbrk(0) + 4095) & -4096ul);
+    signal(SIGSEGV, on_fault);
+    for (volatile size_t at = 0; at < 1 << 17; at += 4096) {
+        if (!sigsetjmp(back, 1) && !all_zero(end + at, 4096))
+            return 0;
+    }
+    return 1;
 }
 
 __attribute__((noinline)) static int deep_stack(void)
@@ -78,6 +103,8 @@ static int child(void)
         return 4;
     if (table[0]() != 5 || table[1] != five || !faults((char *)table) || !faults((char *)text))
         return 5;
+    if (!nothing_behind_heap())
+        return 8;
     char *heap = sbrk(1 << 16);
     if (!all_zero(heap, 1 << 16) || !faults((char *)sbrk(0) + (1 << 20)))
         return 6;
@@ -85,11 +112,16 @@ static int child(void)
     if (!all_zero(more, 1 << 16))
         return 7;
     memset(heap, 0x11, 1 << 16);
+    mprotect((char *)(((unsigned long)heap + 4095) & -4096ul) + 8192, 4096, PROT_READ);
     memset(more, 0x22, 1 << 16);
     memset(data, 0x33, sizeof(data));
     memset(zeros, 0x44, sizeof(zeros));
     spoil_page(text);
     spoil_page(table);
+#ifdef LARGE
+    if (mlockall(MCL_CURRENT)) /* every page there is */
+        return 9;
+#endif
     return 0;
 }
 

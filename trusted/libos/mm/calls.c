@@ -299,8 +299,8 @@ static long grow_or_move(struct area *a, uint64_t addr, uint64_t old, uint64_t s
         int r = area_add(more);
         if (!r)
             area_merge(addr, addr + size);
-        if (!r)
-            r = residence_settle(space(), more.start, more.end);
+        if (!r && (r = residence_settle(space(), more.start, more.end)))
+            mm_unmap(more.start, more.end - more.start);
         if (!r)
             mm_populate_locked(addr, addr + size);
         return r ? r : (long)addr;

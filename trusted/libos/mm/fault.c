@@ -156,7 +156,12 @@ static struct area *grow_down(uint64_t addr)
         return NULL;
     s->mapped_size += start - addr;
     a->start = addr;
-    return residence_settle(s, addr, start) ? NULL : a;
+    if (!residence_settle(s, addr, start))
+        return a;
+    page_remove(addr, start);
+    a->start = start;
+    s->mapped_size -= start - addr;
+    return NULL;
 }
 
 bool mm_populate_beside(uint64_t start, uint64_t end)

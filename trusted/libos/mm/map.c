@@ -123,6 +123,8 @@ int64_t mm_map(const struct map_request *r)
     if (e)
         return e;
     e = residence_settle(space(), addr, addr + size);
+    if (e)
+        mm_unmap(addr, size);
     if (!e && locked && space()->lock_future != LOCK_ON_FAULT)
         mm_populate_locked(addr, addr + size); /* as much as there is memory for */
     return e ? e : (int64_t)addr;

@@ -123,6 +123,11 @@ static struct site_place *place_find(uint64_t nid, uint64_t base)
     return NULL;
 }
 
+bool sites_are_in(const struct area *a)
+{
+    return a->name == slots_name && !(a->prot & PORT_W);
+}
+
 /* Below the file, so that a heap behind a program can grow; else above, a little away. */
 static uint64_t find_room(const struct area *a, uint64_t size)
 {
@@ -149,20 +154,6 @@ static struct site_set *set_of(struct space *s)
     if (!s->sites)
         s->sites = los_alloc(sizeof(*s->sites));
     return s->sites;
-}
-
-static struct site_place *place_of(const struct inode *i, const struct area *a)
-{
-    uint64_t base = a->start - a->offset;
-    struct site_place *p = place_find(i->lower.nid, base);
-    const struct site_list *l = p ? NULL : list_of(i->lower.nid);
-    struct site_set *set = l && l->count ? set_of(space()) : NULL;
-    if (p || !set || set->place_count == PLACES_MAX || !(p = los_alloc(sizeof(*p))))
-        return p;
-    *p = (struct site_place){.nid = i->lower.nid, .base = base, .list = l};
-    p->slots = l->moves ? new_slots(set, a, l->count) : 0;
-    set->places[set->place_count++] = p;
-    return p;
 }
 
 /* The first site that ends behind this offset. */
@@ -239,6 +230,34 @@ static bool slot_ready(struct site_place *p, uint32_t index)
     p->filled[number] = !page_fill(at, page, PORT_R | PORT_X);
     page_free(page);
     return p->filled[number];
+}
+
+/* Where the program before left frames they hold slots from the start: nothing else settles them.
+ */
+static void settle_slots(struct site_place *p)
+{
+    const uint32_t each = PAGE_SIZE / SLOT;
+    for (uint32_t n = 0; p->slots && n < p->list->count; n += each) {
+        uint64_t at = slot_at(p, n);
+        if (frame_rights(at) >= 0 && !slot_ready(p, n) && !residence_evict(space()->family, at) &&
+            frame_rights(at) >= 0)
+            frame_remove(at, 1);
+    }
+}
+
+static struct site_place *place_of(const struct inode *i, const struct area *a)
+{
+    uint64_t base = a->start - a->offset;
+    struct site_place *p = place_find(i->lower.nid, base);
+    const struct site_list *l = p ? NULL : list_of(i->lower.nid);
+    struct site_set *set = l && l->count ? set_of(space()) : NULL;
+    if (p || !set || set->place_count == PLACES_MAX || !(p = los_alloc(sizeof(*p))))
+        return p;
+    *p = (struct site_place){.nid = i->lower.nid, .base = base, .list = l};
+    p->slots = l->moves ? new_slots(set, a, l->count) : 0;
+    set->places[set->place_count++] = p;
+    settle_slots(p);
+    return p;
 }
 
 static bool jump_reaches(uint64_t from, uint64_t to)

@@ -28,6 +28,9 @@ void sites_patch(struct area *a, uint64_t addr, uint8_t *page);
 /* Undoes that in a copy of the page, which goes elsewhere. */
 void sites_restore(const struct area *a, uint64_t addr, uint8_t *page);
 
+/* Do slots stand there, which each process with the file has alike? */
+bool sites_are_in(const struct area *a);
+
 uint64_t sites_virtual(uint64_t rip);
 uint64_t sites_real(uint64_t rip);
 

@@ -8,6 +8,7 @@
 // that they are not guessed one by one.
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/mm/mm.h"
+#include "trusted/libos/mm/sites.h"
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/time/time.h"
 
@@ -106,7 +107,19 @@ static bool is_kept(const struct space *s, const struct area *a, uint64_t addr, 
                  (addr >= s->stack_low && addr < s->slabs[0].high) ||
                  (addr >= s->brk_start && addr < s->brk);
     return place && !a->shared && !(state & PAGE_OBJECT) && (state & RIGHTS) &&
-           (state & (PORT_W | PORT_X)) != (PORT_W | PORT_X);
+           (!(state & PORT_X) || (state & PAGE_CLEAN) || sites_are_in(a));
+}
+
+/* What only the program knows goes. False: the page is not to stay. */
+static bool wipe_page(const struct area *a, uint64_t at, uint8_t state)
+{
+    if ((state & PAGE_CLEAN) || sites_are_in(a))
+        return true;
+    if (frame_protect(at, 1, PORT_R | PORT_W))
+        return false;
+    memset((void *)at, 0, PAGE_SIZE);
+    frame_own(at, 1, OWNER_NONE);
+    return true;
 }
 
 static void leave_pages(struct space *s)
@@ -119,10 +132,9 @@ static void leave_pages(struct space *s)
             uint8_t state = page_state_of(s, at);
             if (!state || !is_kept(s, a, at, state) || ++count > PAGES_MAX)
                 continue;
-            if (state & PORT_W)
-                memset((void *)at, 0, PAGE_SIZE);
-            frame_own(at, 1, state & PORT_W ? OWNER_NONE : OWNER_COMMON);
-            page_state_set(s, at, 1, 0); /* cannot fail: the leaf is there */
+            frame_own(at, 1, OWNER_COMMON);
+            if (wipe_page(a, at, state))
+                page_state_set(s, at, 1, 0); /* cannot fail: the leaf is there */
         }
     }
 }
@@ -130,8 +142,8 @@ static void leave_pages(struct space *s)
 bool spare_keep(struct space *s)
 {
     struct spare *e = spares;
-    if (!s->program || s->family->count > 1 || s->slab_count > 1 || s->runs + 1 >= RUNS_MAX ||
-        memory_is_half_full())
+    if (!s->program || s->family->count > 1 || s->family->resident != s || s->slab_count > 1 ||
+        s->runs + 1 >= RUNS_MAX || memory_is_half_full())
         return false;
     for (unsigned n = 1; n < SPARES && e->family; n++) {
         if (!spares[n].family || spares[n].until < e->until)

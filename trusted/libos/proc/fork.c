@@ -290,7 +290,14 @@ static long do_clone(const struct clone_request *q)
         return -EFAULT;
     if (current()->exiting || current()->exec_thread)
         return -EAGAIN; /* it will not come back */
-    return q->flags & CLONE_THREAD ? make_thread(q) : make_process(q);
+    if (q->flags & CLONE_THREAD)
+        return make_thread(q);
+    long made = make_process(q);
+    if (made == -ENOMEM) {
+        call_upgrade();
+        made = spare_drop(NULL) ? make_process(q) : made;
+    }
+    return made;
 }
 
 /* clone(flags, stack, parent_tid, child_tid, tls) */
