@@ -9,6 +9,7 @@
 #include <shelter/network.h>
 
 #include "host/base/child.h"
+#include "lib/exec.h"
 
 #define STOP_MS_MAX 86400000u
 #define EXEC_MS 60000 /* from EXEC to STARTED */
@@ -155,6 +156,7 @@ static void take_frame(struct sup_guest *g, const struct sh_frame_view *f)
             return;
         }
         g->hello = true;
+        g->bounds = sh_frame_u32(f, 4) & SH_CHANNEL_BOUNDS;
         return;
     }
     /* Init may say why it cannot go on before it can say HELLO. */
@@ -272,6 +274,14 @@ void sup_guest_signal(struct sup_guest *g, struct sup_session *session, uint32_t
         g->power_at = sh_now_ms() + POWER_MS;
 }
 
+/* Does it ask for bounds of a container, of a guest that would pass over them? */
+static bool is_boundless(const struct sup_guest *g, const uint8_t *payload, size_t size)
+{
+    struct sh_exec x;
+    return !g->bounds && !sh_exec_parse(&x, payload, size) && x.head.kind == SH_EXEC_CONTAINER &&
+           *x.workdir;
+}
+
 void sup_guest_exec(struct sup_guest *g, struct sup_client *c, const uint8_t *payload, size_t size)
 {
     const char *why = NULL;
@@ -287,6 +297,9 @@ void sup_guest_exec(struct sup_guest *g, struct sup_client *c, const uint8_t *pa
         why = "too many programs run in this instance; wait until one ends";
     else if (g->last_session == UINT16_MAX)
         why = "this instance has started all the programs it can; start it again";
+    else if (is_boundless(g, payload, size))
+        why = "the image's base is older than limits and read-only roots of a pod's containers: "
+              "build the image again";
     if (why) {
         sh_frame_put_text(&c->last, SH_FRAME_ERROR, 0, SH_EXIT_FAILURE, why);
         return;

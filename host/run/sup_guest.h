@@ -24,7 +24,7 @@ struct sup_guest {
     pid_t child; /* who is behind it; 0: nobody yet */
     struct sh_frame_reader in;
     struct sh_fifo out;
-    bool hello;
+    bool hello, bounds;                          /* HELLO came, and had SH_CHANNEL_BOUNDS */
     struct sup_session sessions[SH_SESSION_MAX]; /* [0] is the workload */
     uint16_t last_session;
     int64_t kill_at;  /* sh_now_ms: send SIGKILL into the guest; 0: no such plan */

@@ -13,7 +13,7 @@
 // answered with SH_FRAME_REFUSED and has no other effect.
 //
 //   guest                          host
-//   HELLO(version)            ->
+//   HELLO(version, abilities) ->
 //                             <-   CREDIT(stdout), CREDIT(stderr)
 //   CREDIT(stdin), STARTED    ->
 //   DATA, EOF                <->   DATA, EOF, WINSIZE, SIGNAL
@@ -26,6 +26,7 @@
 
 #define SH_CHANNEL_PORT "shelter.channel" /* virtio-serial port name */
 #define SH_CHANNEL_VERSION 1u
+#define SH_CHANNEL_BOUNDS 1u /* an ability: SH_EXEC_CONTAINER has bounds */
 #define SH_FRAME_SIZE_MAX 65536u
 #define SH_CREDIT_WINDOW 1048576u
 #define SH_SESSION_MAX 64u /* sessions open at once */
@@ -49,7 +50,7 @@ enum sh_frame_type {
     SH_FRAME_EOF = 2,    /* the stream ends */
     SH_FRAME_CREDIT = 3, /* u32: the receiver takes so many more bytes of this stream */
     /* guest to host */
-    SH_FRAME_HELLO = 16,   /* u32 version */
+    SH_FRAME_HELLO = 16,   /* u32 version, u32 SH_CHANNEL_BOUNDS or 0; older guests: version */
     SH_FRAME_STARTED = 17, /* the session's program runs */
     SH_FRAME_EXIT = 18,    /* u32 code, u32 signal: it ended (signal 0: by itself, with code); then
                               text, if more is known of the end */

@@ -156,5 +156,21 @@ check "... all of them" gone app
 check "... and the machine" until_true 20 no_machine
 for c in web app sb; do check "delete --force $c" timeout 20 "${RT[@]}" delete --force "$N-$c"; done
 same "nothing is left" "$(ls "$T/run" "$SHELTER_STORE/instances" | grep -v '^$\|:'; pgrep -f "shelter-runtime.*$T/run")" ""
+# An image with a base that knew no bounds of a container (an older guest, which says so by its HELLO).
+mkdir "$T/old"
+cp tests/fake_guest.py "$T/old/qemu"
+printf exec >"$T/old/what"
+chmod 755 "$T" "$T/old" "$T/old/qemu"
+older() { SHELTER_QEMU=$T/old/qemu begin "$1"; }
+config web container web "b['linux']['resources'] = {'memory': {'limit': 64 << 20}}"
+check "a sandbox, and an older guest in it" older sb
+older web
+check "... a container with a limit ends" gone web
+check "... with the reason" grep -q 'build the image again' "$T/web.out"
+timeout 20 "${RT[@]}" delete --force "$N-web"
+config web container web
+check "... one without" older web
+check "... runs" said web 'argv web .*'
+for c in web sb; do check "delete --force $c" timeout 20 "${RT[@]}" delete --force "$N-$c"; done
 status "an enclave" 125 "$SHELTER" run --rm --tee sgx-sim pod
 check "... has no such containers" grep -q 'share a VM' "$T/err"

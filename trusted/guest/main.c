@@ -74,12 +74,12 @@ static int read_cmdline(struct guest *g, struct guest_error *e)
 
 static int open_channel(struct guest *g, struct guest_error *e)
 {
-    uint32_t version = SH_CHANNEL_VERSION;
+    uint32_t hello[] = {SH_CHANNEL_VERSION, SH_CHANNEL_BOUNDS};
     g->channel.fd = guest_port_open(SH_CHANNEL_PORT, e);
     if (g->channel.fd < 0)
         return g->channel.fd;
     guest_session_new(g, 0);
-    guest_channel_numbers(&g->channel, SH_FRAME_HELLO, 0, 0, &version, 1, NULL);
+    guest_channel_numbers(&g->channel, SH_FRAME_HELLO, 0, 0, hello, 2, NULL);
     guest_channel_flush(&g->channel);
     return 0;
 }
