@@ -26,28 +26,34 @@ struct ask {
     const char *policy, *device_data;
     size_t device_data_size;
     bool no_rims, allow_simulated, no_nonce;
+    const struct gen_gpu *more; // whose RIMs are there too
 };
 
 static void write_rims(const struct gen_gpu *g)
 {
-    static const char *const names[] = {"driver.swidtag", "firmware.swidtag"};
-    char path[80];
+    gen_save(folder, "driver.swidtag", g->rim[0].data, g->rim[0].size);
+    gen_save(folder, "firmware.swidtag", g->rim[1].data, g->rim[1].size);
+}
 
-    for (int i = 0; i < 2; i++) {
-        FILE *f;
+// Eight times each, so that in whatever order a folder is read some are in front; NULL: removed.
+static void write_more(const struct gen_gpu *more)
+{
+    char name[40], path[80];
 
-        snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
-        f = fopen(path, "w");
-        assert_non_null(f);
-        assert_int_equal(fwrite(g->rim[i].data, 1, g->rim[i].size, f), g->rim[i].size);
-        assert_int_equal(fclose(f), 0);
+    for (int i = 0; i < 16; i++) {
+        snprintf(name, sizeof(name), "%d.swidtag", i);
+        snprintf(path, sizeof(path), "%s/%s", folder, name);
+        if (more)
+            gen_save(folder, name, more->rim[i % 2].data, more->rim[i % 2].size);
+        else
+            unlink(path);
     }
 }
 
 static struct shelter_verdict *judge(const struct gen_gpu *g, const struct ask *a)
 {
-    size_t size = tee.root.size + g->root.size;
-    char *ca = malloc(size), why[200] = "";
+    size_t size = tee.root.size + g->root.size, more = a->more ? a->more->root.size : 0;
+    char *ca = malloc(size + more), why[200] = "";
     static const uint8_t zeros[64];
     struct shelter_verdict *v;
     struct shelter_collateral *col = NULL;
@@ -58,7 +64,7 @@ static struct shelter_verdict *judge(const struct gen_gpu *g, const struct ask *
         .time = GEN_TIME,
         .policy_json = a->policy ? a->policy : "{" TEE "}",
         .ca = ca,
-        .ca_size = size,
+        .ca_size = size + more,
         .allow_simulated = a->allow_simulated,
         .additional = (const char *)g->json.data,
         .additional_size = g->json.size,
@@ -69,14 +75,20 @@ static struct shelter_verdict *judge(const struct gen_gpu *g, const struct ask *
     assert_non_null(ca);
     memcpy(ca, tee.root.data, tee.root.size);
     memcpy(ca + tee.root.size, g->root.data, g->root.size);
+    if (more) {
+        memcpy(ca + size, a->more->root.data, more);
+        write_more(a->more);
+    }
     if (!a->no_rims) {
         write_rims(g);
-        assert_int_equal(shelter_collateral_load(folder, ca, size, &col, why, sizeof(why)), 0);
+        assert_int_equal(shelter_collateral_load(folder, ca, size + more, &col, why, sizeof(why)),
+                         0);
         rq.device_collateral = col;
     }
     assert_int_equal(shelter_verify(&rq, &v), 0);
     shelter_collateral_free(col);
     free(ca);
+    write_more(NULL);
     return v;
 }
 
@@ -218,6 +230,20 @@ static void test_rims(void **state)
     }
     expect("no collateral", &(struct gen_gpu_options){0},
            &(struct ask){.policy = DEMAND, .no_rims = true}, SHELTER_R_NO_RIM);
+}
+
+// RIMs of several products have the same version: one that was measured will do.
+static void test_rims_of_others(void **state)
+{
+    struct gen_gpu_options wrong = {.rim_value = true}, good = {.hex = true};
+    struct gen_gpu g;
+
+    gen_gpu(&wrong, &g);
+    expect("another product's beside it", &good, &(struct ask){.policy = DEMAND, .more = &g},
+           SHELTER_R_OK);
+    expect("only those of others", &wrong, &(struct ask){.policy = DEMAND, .more = &g},
+           SHELTER_R_GPU_MEASUREMENT);
+    gen_gpu_free(&g);
 }
 
 static void test_nonce(void **state)
@@ -459,6 +485,7 @@ int main(void)
         cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_rim_bytes),
         cmocka_unit_test(test_no_more_than_needed),
+        cmocka_unit_test(test_rims_of_others),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -186,31 +186,6 @@ static bool is_firmware_of(const struct device *d)
 
 // --- RIMs ---
 
-// One of this version that may be believed now, or why not in *why.
-static const struct sv_rim *find_rim(const struct device *d, const char *version, const char **why)
-{
-    const struct shelter_collateral *col = d->rq->collateral;
-
-    *why = "none was given";
-    for (size_t i = 0; col && i < col->rim_count; i++) {
-        const struct sv_rim *rim = &col->rim[i];
-
-        if (strcasecmp(rim->version, version))
-            continue;
-        if (rim->fault)
-            *why = rim->fault;
-        else if (rim->simulated && !d->rq->allow_simulated)
-            *why = "its root is a simulated one";
-        else if (d->v->time < rim->not_before)
-            *why = "its certificates are not yet valid";
-        else if (d->v->time > rim->not_after)
-            *why = "its certificates have expired";
-        else
-            return rim;
-    }
-    return NULL;
-}
-
 // The first index at which nothing of the RIM is measured, or -1. An index is of one RIM alone.
 static int differs_at(const struct report *r, const struct sv_rim *rim, const struct sv_rim *other)
 {
@@ -225,7 +200,7 @@ static int differs_at(const struct report *r, const struct sv_rim *rim, const st
         for (next = i; next < rim->count && rim->value[next].index == index; next++)
             same |= have->data && have->size == SV_RIM_HASH_SIZE &&
                     !memcmp(have->data, rim->value[next].hash, SV_RIM_HASH_SIZE);
-        for (size_t k = 0; k < other->count; k++)
+        for (size_t k = 0; other && k < other->count; k++)
             if (other->value[k].index == index)
                 return (int)index;
         if (!same && !(index == NVDEC0_INDEX && disabled))
@@ -234,17 +209,50 @@ static int differs_at(const struct report *r, const struct sv_rim *rim, const st
     return -1;
 }
 
+// One of this version that may be believed now and that was measured, or where the last that may be
+// believed differs (*at), or why none may be (*why; *at is -1). RIMs of several products have the
+// same version.
+static const struct sv_rim *find_rim(const struct device *d, const char *version, const char **why,
+                                     int *at)
+{
+    const struct shelter_collateral *col = d->rq->collateral;
+    const struct sv_rim *found = NULL;
+    int differs;
+
+    *at = -1;
+    *why = "none was given";
+    for (size_t i = 0; col && i < col->rim_count; i++) {
+        const struct sv_rim *rim = &col->rim[i];
+
+        if (strcasecmp(rim->version, version))
+            continue;
+        if (rim->fault)
+            *why = rim->fault;
+        else if (rim->simulated && !d->rq->allow_simulated)
+            *why = "its root is a simulated one";
+        else if (d->v->time < rim->not_before)
+            *why = "its certificates are not yet valid";
+        else if (d->v->time > rim->not_after)
+            *why = "its certificates have expired";
+        else if ((differs = differs_at(&d->report, rim, NULL)) >= 0)
+            *at = differs;
+        else if (!found || found->simulated)
+            found = rim;
+    }
+    return found;
+}
+
 static bool judge_measured(const struct device *d)
 {
     const char *versions[] = {d->report.driver, d->report.vbios}, *names[] = {"driver", "firmware"},
                *why;
     const struct sv_rim *rim[2];
     char text[160];
-    int at;
+    int at[2];
 
     for (int i = 0; i < 2; i++) {
-        rim[i] = find_rim(d, versions[i], &why);
-        if (rim[i])
+        rim[i] = find_rim(d, versions[i], &why, &at[i]);
+        if (rim[i] || at[i] >= 0)
             continue;
         snprintf(text, sizeof(text), "%s %s: %s", names[i], versions[i], why);
         cJSON_AddStringToObject(d->claims, "measurements", "not judged");
@@ -252,10 +260,11 @@ static bool judge_measured(const struct device *d)
         return d->rq->need_rim ? refuse(d, SHELTER_R_NO_RIM, text) : true;
     }
     for (int i = 0; i < 2; i++) {
-        at = differs_at(&d->report, rim[i], rim[!i]);
-        if (at < 0)
+        if (rim[i])
+            at[i] = differs_at(&d->report, rim[i], rim[!i]);
+        if (at[i] < 0)
             continue;
-        snprintf(text, sizeof(text), "index %d of the %s %s", at, names[i], versions[i]);
+        snprintf(text, sizeof(text), "index %d of the %s %s", at[i], names[i], versions[i]);
         return refuse(d, SHELTER_R_GPU_MEASUREMENT, text);
     }
     cJSON_AddStringToObject(d->claims, "measurements", "as in the RIMs");
