@@ -11,14 +11,14 @@ from rcar import jcs, openssl, unb64u
 class Gpu:
     """A device with a chain of two, under a root of its own."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, root="/CN=Test Device CA"):
         os.makedirs(folder, exist_ok=True)
         self.folder = folder
         with open(f"{folder}/leaf.cnf", "w") as f:
             f.write("basicConstraints=CA:FALSE\n")
         for name in ("root", "leaf"):
             openssl("ecparam", "-genkey", "-noout", "-name", "secp384r1", "-out", f"{folder}/{name}.key")
-        openssl("req", "-x509", "-new", "-key", f"{folder}/root.key", "-subj", "/CN=Test Device CA", "-days", "9", "-sha384", "-out", f"{folder}/root.pem")
+        openssl("req", "-x509", "-new", "-key", f"{folder}/root.key", "-subj", root, "-days", "9", "-sha384", "-out", f"{folder}/root.pem")
         openssl("req", "-new", "-key", f"{folder}/leaf.key", "-subj", "/CN=Test GPU", "-out", f"{folder}/leaf.csr")
         openssl("x509", "-req", "-in", f"{folder}/leaf.csr", "-CA", f"{folder}/root.pem", "-CAkey", f"{folder}/root.key", "-CAcreateserial", "-days", "9",
                 "-sha384", "-extfile", f"{folder}/leaf.cnf", "-out", f"{folder}/leaf.pem")
@@ -44,12 +44,13 @@ class Gpu:
 
 def cases(Server, roots, root_file, new, same, refused, T, init):
     gpu, combined, policy = Gpu(f"{T}/gpu"), f"{T}/gpu-roots.pem", f"{T}/gpu-policy.json"
+    simulated = Gpu(f"{T}/gpu-sim", "/CN=Test Device CA/OU=Shelter simulated TEE")
     with open(combined, "w") as f:
         f.write(open(root_file).read() + open(f"{T}/gpu/root.pem").read())
     json.dump({"nvidia": {"require_rim": False}}, open(policy, "w"))
     roots = [combined if r == root_file else r for r in roots]
 
-    def attest(server, change=lambda evidence: evidence, asked=None):
+    def attest(server, change=lambda evidence: evidence, asked=None, gpu=gpu):
         c = new(server)
         c.auth()
         digest = asked or hashlib.sha384(jcs({"nonce": c.nonce, "tee-pubkey": c.key.jwk}).encode()).digest()
@@ -64,6 +65,12 @@ def cases(Server, roots, root_file, new, same, refused, T, init):
         refused("GPU: of another session", attest(server, asked=bytes(32))[1], 401, "gpu-nonce")
         refused("GPU: none, where the policy demands one", attest(server, change=lambda _: "")[1], 401, "gpu-policy")
         refused("GPU: only of a kind that is not judged", attest(server, change=lambda e: e.replace("HOPPER", "BLACKWELL"))[1], 401, "gpu-policy")
+    with Server(*roots, "--policy", policy, "--allow-simulated", f"{T}/gpu-sim/root.pem") as server:
+        c, answer = attest(server, gpu=simulated)
+        same("GPU: simulated, beside a TEE that is not: the TEE is judged with its collateral", answer[0], 200)
+        token = json.loads(unb64u(c.token.split(".")[1])) if c.token else {}
+        same("GPU: ... by its references, and the token says that something is simulated", (token.get("reference"), token.get("simulated")), ("good", True))
     with Server(*roots) as server:
+        refused("GPU: simulated, where nothing may be", attest(server, gpu=simulated)[1], 401, "simulated")
         same("GPU: none, and none is demanded", attest(server, change=lambda _: "")[1][0], 200)
         refused("GPU: refused where it is wrong, whatever the policy", attest(server, asked=bytes(32))[1], 401, "gpu-nonce")

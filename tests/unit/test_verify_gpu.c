@@ -232,6 +232,36 @@ static void test_rims(void **state)
            &(struct ask){.policy = DEMAND, .no_rims = true}, SHELTER_R_NO_RIM);
 }
 
+// What a RIM of a simulated root says marks the verdict as what such a GPU says; one that is not
+// simulated is taken where both hold.
+static void test_simulated(void **state)
+{
+    static const struct {
+        struct gen_gpu_options o;
+        bool more, want;
+    } cases[] = {
+        {{.hex = true}, false, false},
+        {{.simulated_root = true}, false, true},
+        {{.rim_simulated = true}, false, true},
+        {{.rim_simulated = true}, true, false},
+    };
+    struct shelter_verdict *v;
+    struct gen_gpu g, real;
+
+    gen_gpu(&(struct gen_gpu_options){0}, &real);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        gen_gpu(&cases[i].o, &g);
+        v = judge(&g, &(struct ask){.policy = DEMAND,
+                                    .allow_simulated = true,
+                                    .more = cases[i].more ? &real : NULL});
+        assert_true(shelter_verdict_accepted(v));
+        assert_int_equal(shelter_verdict_simulated(v), cases[i].want);
+        shelter_verdict_free(v);
+        gen_gpu_free(&g);
+    }
+    gen_gpu_free(&real);
+}
+
 // RIMs of several products have the same version: one that was measured will do.
 static void test_rims_of_others(void **state)
 {
@@ -486,6 +516,7 @@ int main(void)
         cmocka_unit_test(test_rim_bytes),
         cmocka_unit_test(test_no_more_than_needed),
         cmocka_unit_test(test_rims_of_others),
+        cmocka_unit_test(test_simulated),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

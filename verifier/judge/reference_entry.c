@@ -13,13 +13,13 @@ static bool tee_matches(const char *tee, const struct shelter_verdict *v)
     case SHELTER_EVIDENCE_SGX: // the simulator measures as hardware does
         return !strcmp(tee, "sgx") || !strcmp(tee, "sgx-sim");
     case SHELTER_EVIDENCE_TDX: // the simulated TD boots differently
-        return !strcmp(tee, v->simulated ? "tdx-sim" : "tdx");
+        return !strcmp(tee, v->tee_simulated ? "tdx-sim" : "tdx");
     case SHELTER_EVIDENCE_SNP:
-        return !strcmp(tee, v->simulated ? "snp-sim" : "snp");
+        return !strcmp(tee, v->tee_simulated ? "snp-sim" : "snp");
     case SHELTER_EVIDENCE_CSV:
         return !strcmp(tee, "csv");
     case SHELTER_EVIDENCE_NITRO:
-        return !v->simulated && !strcmp(tee, "nitro");
+        return !v->tee_simulated && !strcmp(tee, "nitro");
     default:
         return false;
     }

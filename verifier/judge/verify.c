@@ -348,6 +348,7 @@ static void judge_job(struct job *job)
         judge_nitro(job);
     else
         judge_intel(job);
+    job->v->tee_simulated = job->v->simulated;
     if (!job->v->have_report_data)
         return;
     judge_report_data(job);

@@ -260,6 +260,7 @@ static bool judge_measured(const struct device *d)
         return d->rq->need_rim ? refuse(d, SHELTER_R_NO_RIM, text) : true;
     }
     for (int i = 0; i < 2; i++) {
+        d->v->simulated |= rim[i] && rim[i]->simulated;
         if (rim[i])
             at[i] = differs_at(&d->report, rim[i], rim[!i]);
         if (at[i] < 0)

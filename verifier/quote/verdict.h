@@ -25,7 +25,9 @@ struct shelter_verdict {
     enum shelter_evidence_type type;
     bool judged;           // everything needed was there
     bool signatures_valid; // every signature that was there holds
-    bool debug, simulated;
+    bool debug;
+    bool simulated;     // anything that was judged
+    bool tee_simulated; // the TEE itself: a device beside it may be what is simulated
     bool have_report_data;
     bool truncated_list; // more refusals than fit
     uint8_t report_data[SHELTER_REPORT_DATA_SIZE];
