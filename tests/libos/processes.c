@@ -351,6 +351,43 @@ static unsigned long vector_after_vfork(unsigned long value)
     return out;
 }
 
+static atomic_bool hurrying;
+static atomic_int hurried;
+
+static void hurry(int sig)
+{
+    hurried++;
+}
+
+static void *hurry_group(void *arg)
+{
+    while (hurrying)
+        kill(0, SIGUSR1);
+    return NULL;
+}
+
+/* A signal may come for a child of vfork from its first moment on. */
+static int vforks_signalled(int rounds)
+{
+    pthread_t other;
+    int good = 0;
+    setpgid(0, 0);
+    sigaction(SIGUSR1, &(struct sigaction){.sa_handler = hurry, .sa_flags = SA_RESTART}, NULL);
+    hurrying = true;
+    pthread_create(&other, NULL, hurry_group, NULL);
+    while (!hurried)
+        sched_yield();
+    for (int i = 0; i < rounds; i++) {
+        pid_t c = vfork();
+        if (!c)
+            _exit(7);
+        good += !strcmp(wait_for(c), "exit 7");
+    }
+    hurrying = false;
+    pthread_join(other, NULL);
+    return good == rounds ? 5 : 6;
+}
+
 static void vforks(void)
 {
     char *const args[] = {(char *)own, "executed", "from a vfork", NULL};
@@ -381,6 +418,8 @@ static void vforks(void)
         depth = pthread_self() != 0 ? nanosleep(&(struct timespec){0, 20000000}, NULL) : 1,
         _exit(depth);
     fact("it slept: %s, %d", wait_for(c), depth);
+    c = CHILD(_exit(vforks_signalled(1000)));
+    fact("signalled from the first moment on: %s", wait_for(c));
 }
 
 /* A mapping that grows where the other process of a fork has something by now. */

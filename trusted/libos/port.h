@@ -104,8 +104,9 @@ struct thread; /* the LibOS's; its first words are known to entry code, see libo
 int port_thread_start(struct thread *t);
 
 /* With port_info.lends: the calling thread, `t`, gives its place (processor, stack for exceptions,
- * wake-ups) to `next`, which was not started, and which begins at los_thread_main. Returns when
- * next gives it back; the extended state and FS are then next's. Without the big lock. */
+ * wake-ups) to `next`, which was not started, has t's `port` and `notify`, and begins at
+ * los_thread_main. Returns when next gives it back; the extended state and FS are then next's.
+ * Without the big lock. */
 void port_thread_lend(struct thread *t, struct thread *next);
 /* `to`, which lent it, goes on in place of the caller, who either ends, and then the port sets
  * *gone to 1 as in port_thread_exit, or may be started again (gone NULL). */

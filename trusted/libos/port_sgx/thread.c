@@ -111,8 +111,6 @@ void sgx_thread_start(struct port_thread *p, uint64_t slot)
 void port_thread_lend(struct thread *t, struct thread *next)
 {
     struct port_thread *p = t->port;
-    next->port = p;
-    next->notify = t->notify;
     p->thread = next;
     sgx_lend(&t->kept_stack, next, next->stack_top);
 }

@@ -150,6 +150,8 @@ static bool lend_once(struct thread *t, struct thread *n)
     uint64_t before = tsc_now();
     t->borrower = n;
     n->lender = t;
+    n->port = t->port; /* signals may come for it from now on */
+    n->notify = t->notify;
     residence_idle();
     los_unlock();
     port_thread_lend(t, n);
