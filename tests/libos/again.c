@@ -103,6 +103,10 @@ static int child(void)
         return 4;
     if (table[0]() != 5 || table[1] != five || !faults((char *)table) || !faults((char *)text))
         return 5;
+#ifdef LARGE
+    if (mlockall(MCL_CURRENT)) /* every page, before the heap is as large as the last one */
+        return 9;
+#endif
     if (!nothing_behind_heap())
         return 8;
     char *heap = sbrk(1 << 16);
@@ -118,10 +122,6 @@ static int child(void)
     memset(zeros, 0x44, sizeof(zeros));
     spoil_page(text);
     spoil_page(table);
-#ifdef LARGE
-    if (mlockall(MCL_CURRENT)) /* every page there is */
-        return 9;
-#endif
     return 0;
 }
 
