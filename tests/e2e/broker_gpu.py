@@ -9,7 +9,7 @@ from rcar import jcs, openssl, unb64u
 
 
 class Gpu:
-    """A device with a chain of two, under a root of its own."""
+    """A device with a chain of two, under a root of its own: below the root stands what product it is."""
 
     def __init__(self, folder, root="/CN=Test Device CA"):
         os.makedirs(folder, exist_ok=True)
@@ -19,7 +19,7 @@ class Gpu:
         for name in ("root", "leaf"):
             openssl("ecparam", "-genkey", "-noout", "-name", "secp384r1", "-out", f"{folder}/{name}.key")
         openssl("req", "-x509", "-new", "-key", f"{folder}/root.key", "-subj", root, "-days", "9", "-sha384", "-out", f"{folder}/root.pem")
-        openssl("req", "-new", "-key", f"{folder}/leaf.key", "-subj", "/CN=Test GPU", "-out", f"{folder}/leaf.csr")
+        openssl("req", "-new", "-key", f"{folder}/leaf.key", "-subj", "/CN=NVIDIA GH100 Identity", "-out", f"{folder}/leaf.csr")
         openssl("x509", "-req", "-in", f"{folder}/leaf.csr", "-CA", f"{folder}/root.pem", "-CAkey", f"{folder}/root.key", "-CAcreateserial", "-days", "9",
                 "-sha384", "-extfile", f"{folder}/leaf.cnf", "-out", f"{folder}/leaf.pem")
         self.chain = open(f"{folder}/leaf.pem", "rb").read() + open(f"{folder}/root.pem", "rb").read()

@@ -162,6 +162,7 @@ void gen_nitro_free(struct gen_nitro *g);
 enum gen_rim { GEN_RIM_DRIVER, GEN_RIM_FIRMWARE };
 struct gen_gpu_options {
     const char *arch;     // NULL: HOPPER
+    const char *product;  // the CA below the root; NULL: Hopper's
     const uint8_t *nonce; // 32 bytes; NULL: zeros
     bool hex;             // the report as hex, as older agents have it
     bool again, another;  // a second device: the same, or one of its own

@@ -35,8 +35,8 @@ static void tcb_info(uint8_t out[67])
     memset(out + sizeof(head), 0xf3, 48);
 }
 
-static void make_pki(struct pki *p, bool simulated, bool leaf_is_ca, bool foreign_leaf,
-                     bool expired)
+static void make_pki(struct pki *p, const char *product, bool simulated, bool leaf_is_ca,
+                     bool foreign_leaf, bool expired)
 {
     static const uint8_t oid[] = {0x67, 0x81, 0x05, 0x05, 0x04, 0x01};
     uint8_t info[67];
@@ -50,7 +50,7 @@ static void make_pki(struct pki *p, bool simulated, bool leaf_is_ca, bool foreig
     c.ou = simulated ? "Shelter simulated TEE" : NULL;
     p->root = gen_cert(&c, p->root_key, NULL, NULL);
     p->named = gen_cert(&c, p->foreign, NULL, NULL);
-    c = (struct sh_cert_options){.cn = "Test Identity", .ca = true};
+    c = (struct sh_cert_options){.cn = product, .ca = true};
     p->ca = gen_cert(&c, p->ca_key, p->root, p->root_key);
     c = (struct sh_cert_options){.cn = "GH100 A01 GSP FMC LF",
                                  .ca = leaf_is_ca,
@@ -295,14 +295,15 @@ static void device(const struct gen_gpu_options *o, const struct pki *p, const s
 void gen_gpu(const struct gen_gpu_options *o, struct gen_gpu *out)
 {
     struct gen_bytes r = {.size = 0}, other = {.size = 0};
+    const char *product = o->product ? o->product : "NVIDIA GH100 Identity";
     char *json = calloc(1, RIM_ROOM);
     struct pki p, q, s;
     X509 *named[3];
 
     GEN_MUST(json);
-    make_pki(&p, o->simulated_root, o->leaf_is_ca, o->foreign_leaf, o->expired);
-    make_pki(&q, o->rim_simulated, false, false, o->rim_expired);
-    make_pki(&s, false, false, false, false);
+    make_pki(&p, product, o->simulated_root, o->leaf_is_ca, o->foreign_leaf, o->expired);
+    make_pki(&q, "Test RIM CA", o->rim_simulated, false, false, o->rim_expired);
+    make_pki(&s, product, false, false, false, false);
     report(o, &p, &r);
     *out = (struct gen_gpu){.report = gen_blob(r.data, r.size)};
     add(json, "{\"nvidia\":{\"device_evidence_list\":[");

@@ -163,6 +163,7 @@ static void test_reasons(void **state)
         {"other firmware", {.other_fwid = true}, SHELTER_R_GPU_SIGNATURE},
         {"leaf of another CA", {.foreign_leaf = true}, SHELTER_R_GPU_CHAIN},
         {"CA as leaf", {.leaf_is_ca = true}, SHELTER_R_GPU_CHAIN},
+        {"another product", {.product = "NVIDIA GB100 Identity"}, SHELTER_R_GPU_CHAIN},
         {"another root named", {.foreign_root = true}, SHELTER_R_ROOT},
         {"expired", {.expired = true}, SHELTER_R_CERT_EXPIRED},
         {"simulated", {.simulated_root = true}, SHELTER_R_SIMULATED},
@@ -307,7 +308,8 @@ static void test_policy(void **state)
 {
     struct gen_gpu_options two = {.another = true}, one = {.hex = true},
                            later = {.arch = "BLACKWELL"}, other = {.arch = "LS10"},
-                           spdm = {.spdm_1_2 = true};
+                           spdm = {.spdm_1_2 = true},
+                           longer = {.arch = "BLACKWELL and words that no GPU has as its name"};
     struct ask both = {.policy = "{" TEE ",\"nvidia\":{\"min_devices\":2}}"};
     struct gen_gpu g;
     struct shelter_verdict *v;
@@ -317,6 +319,8 @@ static void test_policy(void **state)
     // What is of another form is accepted where nobody asked for GPUs, and counts for nothing.
     expect("later GPUs", &later, &plain, SHELTER_R_OK);
     says(&later, &plain, "\"verdict\":\"not judged\"");
+    says(&later, &plain, "\"arch\":\"BLACKWELL\"");
+    says(&longer, &plain, "[{\"verdict\":\"not judged\"}]"); // and what was written stays away
     expect("later GPUs", &later, &demand, SHELTER_R_GPU_POLICY);
     expect("a switch", &other, &demand, SHELTER_R_GPU_POLICY);
     expect("SPDM 1.2", &spdm, &demand, SHELTER_R_GPU_POLICY);

@@ -24,6 +24,8 @@
 // What the opaque data tells, by its numbers.
 enum { DRIVER_VERSION = 3, VBIOS_VERSION = 6, NVDEC0_STATUS = 11, FWID = 20, OPAQUE_MAX = 64 };
 #define NVDEC0_DISABLED 0x55
+#define PRODUCT "NVIDIA GH100 Identity" // the CA below the root that all Hopper GPUs are under
+#define ARCH_MAX 16
 #define NVDEC0_INDEX 35 // measures nothing while NVDEC0 is disabled
 
 struct report {
@@ -159,6 +161,11 @@ static bool judge_chain(const struct device *d)
         return refuse(d, SHELTER_R_CERT_EARLY, "");
     if (d->v->time > chain.not_after)
         return refuse(d, SHELTER_R_CERT_EXPIRED, "");
+    // What product it is, its issuers say; "arch" is whatever the sender wrote.
+    if (chain.count > 1)
+        sv_name_cn(X509_get_subject_name(chain.cert[chain.count - 2]), text, sizeof(text));
+    if (chain.count < 2 || strcmp(text, PRODUCT))
+        return refuse(d, SHELTER_R_GPU_CHAIN, "it is not one of " PRODUCT);
     sv_name_cn(X509_get_subject_name(leaf), text, sizeof(text));
     cJSON_AddStringToObject(d->claims, "signer", text);
     cJSON_AddStringToObject(d->claims, "root",
@@ -322,7 +329,8 @@ static bool judge_device(struct device *d, const cJSON *item, struct sv_certs *s
     chain = sv_json_string(item, "certificate")
                 ? sv_unbase64_new(sv_json_text(item, "certificate"), &chain_size)
                 : NULL;
-    cJSON_AddStringToObject(d->claims, "arch", sv_json_text(item, "arch"));
+    if (strlen(sv_json_text(item, "arch")) <= ARCH_MAX)
+        cJSON_AddStringToObject(d->claims, "arch", sv_json_text(item, "arch"));
     if (is_other_form(item, report, size)) {
         cJSON_AddStringToObject(d->claims, "verdict", "not judged");
     } else if (!report || !chain) {
