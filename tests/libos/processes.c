@@ -351,6 +351,43 @@ static unsigned long vector_after_vfork(unsigned long value)
     return out;
 }
 
+/* FS that the program set by itself is its child's, and its own when the child has left. */
+static void fs_after_vfork(void)
+{
+    unsigned long other = (unsigned long)&environ, got, parent;
+    volatile unsigned long child = 0;
+    pid_t c;
+    __asm__ volatile("rdfsbase %%rbx\n\t"
+                     "wrfsbase %[other]\n\t"
+                     "mov $58, %%eax\n\t" /* vfork */
+                     "syscall\n\t"
+                     "test %%eax, %%eax\n\t"
+                     "jnz 1f\n\t"
+                     "rdfsbase %%rdi\n\t"
+                     "mov %%rdi, %[child]\n\t"
+                     "mov $60, %%eax\n\t" /* exit(0) */
+                     "xor %%edi, %%edi\n\t"
+                     "syscall\n"
+                     "1: rdfsbase %[parent]\n\t"
+                     "wrfsbase %%rbx"
+                     : "=a"(c), [parent] "=&r"(parent), [child] "=m"(child)
+                     : [other] "r"(other)
+                     : "rbx", "rcx", "rdi", "r11", "memory");
+    fact("FS, set without a call: %d in the child of vfork, %d after", child == other,
+         parent == other);
+    __asm__ volatile("rdfsbase %%rbx\n\t"
+                     "wrfsbase %[other]\n\t"
+                     "mov $158, %%eax\n\t" /* arch_prctl(ARCH_GET_FS) */
+                     "mov $0x1003, %%edi\n\t"
+                     "mov %[to], %%rsi\n\t"
+                     "syscall\n\t"
+                     "wrfsbase %%rbx"
+                     :
+                     : [other] "r"(other), [to] "r"(&got)
+                     : "rax", "rbx", "rcx", "rdi", "rsi", "r11", "memory");
+    fact("%s, as arch_prctl sees it: %d", wait_for(c), got == other);
+}
+
 static atomic_bool hurrying;
 static atomic_int hurried;
 
@@ -418,6 +455,7 @@ static void vforks(void)
         depth = pthread_self() != 0 ? nanosleep(&(struct timespec){0, 20000000}, NULL) : 1,
         _exit(depth);
     fact("it slept: %s, %d", wait_for(c), depth);
+    fs_after_vfork();
     c = CHILD(_exit(vforks_signalled(1000)));
     fact("signalled from the first moment on: %s", wait_for(c));
 }

@@ -64,6 +64,7 @@ static struct thread *new_thread(const struct clone_request *q, struct process *
     struct thread *t = self(), *n = thread_new();
     if (!n)
         return NULL;
+    thread_read_fs(t);
     n->process = p;
     n->tid = tid;
     n->regs = t->regs;

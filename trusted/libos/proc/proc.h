@@ -28,6 +28,7 @@ struct thread *thread_new(void);                        /* on a stack of its own
 struct thread *thread_find(const struct process *p, int tid); /* one of p, or NULL */
 /* t is the calling thread. */
 void thread_set_fs(struct thread *t, uint64_t base);
+void thread_read_fs(struct thread *t); /* the program may have set it itself; of the caller */
 /* A thread of the LibOS itself, which runs `service` and never program code. */
 struct thread *thread_service(void (*service)(struct thread *t));
 void thread_free(struct thread *t); /* one that never ran */

@@ -104,6 +104,13 @@ void thread_set_fs(struct thread *t, uint64_t base)
 #endif
 }
 
+void thread_read_fs(struct thread *t)
+{
+#ifndef LIBOS_UNIT
+    __asm__ volatile("rdfsbase %0" : "=r"(t->fs_base));
+#endif
+}
+
 #ifndef LIBOS_UNIT
 void los_thread_main(struct thread *t)
 {
@@ -233,6 +240,7 @@ long sys_arch_prctl(int option, uint64_t arg)
     case ARCH_SET_CPUID:
         return -ENODEV;
     case ARCH_GET_FS:
+        thread_read_fs(t);
         return user_write(arg, &t->fs_base, 8);
     default: /* gs is how entry code finds its thread */
         return -EINVAL;

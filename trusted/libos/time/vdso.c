@@ -13,11 +13,13 @@
 
 #define VDSO __attribute__((section(".vdso.text"), used))
 
-/* As a patched site comes in (mm/sites.h). */
+/* As a patched site comes in (mm/sites.h); the instruction in front of where the call comes back is
+ * for one that begins again. */
 TSC_INLINE long vdso_call(long nr, uint64_t a, uint64_t b)
 {
     __asm__ volatile("lea 1f(%%rip), %%rcx\n\t"
                      "jmp *%%gs:%c[fast]\n"
+                     "syscall\n"
                      "1:"
                      : "+a"(nr)
                      : "D"(a), "S"(b), [fast] "i"(offsetof(struct thread, fast))
