@@ -27,13 +27,14 @@ static void format_time(int64_t ms, char out[40])
     snprintf(out, 40, "%s.%03dZ", text, (int)(ms % 1000));
 }
 
-/* U+200E, 200F, 202A to 202E, 2066 to 2069: they change the direction of what follows. */
+/* U+200E, 200F, 202A to 202E, 2066 to 2069 change the direction of what follows; 2028 and 2029 end
+ * a line. */
 static bool turns_text(const unsigned char *p)
 {
     if (p[0] != 0xe2 || (p[1] | 1) != 0x81 || (p[2] & 0xc0) != 0x80)
         return false;
     unsigned c = (p[1] & 1u) << 6 | (p[2] & 0x3f);
-    return c == 0x0e || c == 0x0f || (c >= 0x2a && c <= 0x2e) || (c >= 0x66 && c <= 0x69);
+    return c == 0x0e || c == 0x0f || (c >= 0x28 && c <= 0x2e) || (c >= 0x66 && c <= 0x69);
 }
 
 /* What others wrote does not move the cursor, and cannot pass for a line of ours. */
@@ -44,6 +45,9 @@ static void print_text(const char *text)
             printf("\\x%02x", *p);
         } else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) { /* control characters of Latin 1 */
             printf("\\u%04x", *++p);
+        } else if (*p == 0xd8 && p[1] == 0x9c) { /* U+061C, which changes the direction too */
+            printf("\\u061c");
+            p++;
         } else if (turns_text(p)) {
             printf("\\u20%02x", (p[1] & 1u) << 6 | (p[2] & 0x3f));
             p += 2;

@@ -203,13 +203,13 @@ try:
     same("log: as it is here", sorted(lines.splitlines())[-30:], sorted(here("log").stdout.decode().splitlines())[-30:])
     same("log: --check", elsewhere("rita", "log", "--check").stdout, here("log", "--check").stdout)
     # A name that is refused stands in the log with what the operator wrote: it moves no cursor there, and begins no line.
-    evil = "\x1b[2J\n2026-01-01T00:00:00.000Z  admin\x7f\x9b31m\\\u202e\u2066\u2067\u200f"
+    evil = "\x1b[2J\n2026-01-01T00:00:00.000Z  admin\x7f\x9b31m\\\u202e\u2066\u2067\u200f\u061c\u2028\u2029"
     same("log: a name that is refused", api("oscar", "reference-set", {"name": evil, "image": "0" * 96, "reference": "{}"}), (400, "malformed"))
     same("log: ... is kept", until(lambda: any(evil in e["detail"] for e in api("rita", "log", {"count": 20})[1]["entries"])), True)
     for name, text in (("here", here("log", "-n", "500").stdout), ("elsewhere", elsewhere("rita", "log", "-n", "500").stdout)):
         text = text.decode()
-        same(f"log: ... and shown, {name}", "\\x1b[2J\\x0a2026-01-01T00:00:00.000Z  admin\\x7f\\u009b31m\\x5c\\u202e\\u2066\\u2067\\u200f" in text, True)
-        same(f"log: ... without any control character, {name}", [c for c in text if unicodedata.category(c) in ("Cc", "Cf") and c != "\n"], [])
+        same(f"log: ... and shown, {name}", "\\x1b[2J\\x0a2026-01-01T00:00:00.000Z  admin\\x7f\\u009b31m\\x5c\\u202e\\u2066\\u2067\\u200f\\u061c\\u2028\\u2029" in text, True)
+        same(f"log: ... without any control character, {name}", [c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") and c != "\n"], [])
         same(f"log: ... as no line of its own, {name}", [line for line in text.splitlines() if line.startswith("2026-01-01T00:00:00")], [])
     same("log: search", {e["code"] for e in api("rita", "log", {"search": "reference-APPROVED"})[1]["entries"]}, {"reference-approved"})
     same("log: 10,000 at most", api("rita", "log", {"count": 10001})[0], 400)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Evidence of GPUs beside that of a TEE, under test roots: one thing wrong at a time, bytes and
 // lengths; RIMs, nonce and policy.
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -277,6 +278,32 @@ static void test_rims_of_others(void **state)
     gen_gpu_free(&g);
 }
 
+// What does not fit is not left out in silence.
+static void test_rims_fit(void **state)
+{
+    static char large[SV_RIM_FILE_MAX + 1];
+    struct shelter_collateral *col;
+    char path[80], name[40], why[200] = "";
+    struct gen_gpu g;
+
+    gen_gpu(&(struct gen_gpu_options){0}, &g);
+    for (int i = 0; i <= SV_RIM_MAX; i++) {
+        snprintf(name, sizeof(name), "fit%d.swidtag", i);
+        gen_save(folder, name, g.rim[0].data, g.rim[0].size);
+    }
+    assert_int_equal(shelter_collateral_load(folder, NULL, 0, &col, why, sizeof(why)), -E2BIG);
+    assert_non_null(strstr(why, "64 RIMs"));
+    for (int i = 0; i <= SV_RIM_MAX; i++) {
+        snprintf(path, sizeof(path), "%s/fit%d.swidtag", folder, i);
+        unlink(path);
+    }
+    gen_save(folder, "large.swidtag", large, sizeof(large));
+    assert_int_equal(shelter_collateral_load(folder, NULL, 0, &col, why, sizeof(why)), -E2BIG);
+    snprintf(path, sizeof(path), "%s/large.swidtag", folder);
+    unlink(path);
+    gen_gpu_free(&g);
+}
+
 static void test_nonce(void **state)
 {
     uint8_t nonce[64];
@@ -521,6 +548,7 @@ int main(void)
         cmocka_unit_test(test_no_more_than_needed),
         cmocka_unit_test(test_rims_of_others),
         cmocka_unit_test(test_simulated),
+        cmocka_unit_test(test_rims_fit),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

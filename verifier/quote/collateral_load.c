@@ -46,55 +46,71 @@ static bool is_known(const char *name)
 }
 
 // What is no RIM is left aside, as what is no certificate.
-static void add_rim(struct shelter_collateral *col, const uint8_t *data, size_t size)
+static int add_rim(struct shelter_collateral *col, const uint8_t *data, size_t size)
 {
+    int rc;
+
+    if (col->rim_count == SV_RIM_MAX)
+        return -E2BIG;
     if (!col->rim)
         col->rim = calloc(SV_RIM_MAX, sizeof(*col->rim));
-    if (col->rim && col->rim_count < SV_RIM_MAX &&
-        !sv_rim_read(data, size, &col->named, &col->rim[col->rim_count]))
+    rc = col->rim ? sv_rim_read(data, size, &col->named, &col->rim[col->rim_count]) : -ENOMEM;
+    if (!rc)
         col->rim_count++;
+    return rc == -ENOMEM ? rc : 0;
 }
 
 // Other certificates of a folder: intermediates of AMD, HSK and CEK of Hygon; NVIDIA's RIMs.
-static void load_others(struct shelter_collateral *col, const char *path)
+static int load_others(struct shelter_collateral *col, const char *path, char *why, size_t why_size)
 {
     DIR *dir = opendir(path);
     struct dirent *entry;
+    int rc = 0;
 
-    while (dir && (entry = readdir(dir))) {
+    while (!rc && dir && (entry = readdir(dir))) {
+        bool is_rim = ends_with(entry->d_name, ".swidtag");
         char file[4096];
         uint8_t *data;
         size_t size;
 
         if (is_known(entry->d_name) ||
             !(ends_with(entry->d_name, ".pem") || ends_with(entry->d_name, ".der") ||
-              ends_with(entry->d_name, ".cert") || ends_with(entry->d_name, ".crt") ||
-              ends_with(entry->d_name, ".swidtag")))
+              ends_with(entry->d_name, ".cert") || ends_with(entry->d_name, ".crt") || is_rim))
             continue;
-        if (snprintf(file, sizeof(file), "%s/%s", path, entry->d_name) >= (int)sizeof(file) ||
-            sv_read_file(file, 1 << 20, &data, &size))
+        if (snprintf(file, sizeof(file), "%s/%s", path, entry->d_name) >= (int)sizeof(file))
             continue;
+        rc = sv_read_file(file, is_rim ? SV_RIM_FILE_MAX : 1 << 20, &data, &size);
+        if (rc) {
+            // A RIM is not left out for its size: its GPUs would count for nothing.
+            rc = is_rim && rc == -EFBIG ? -E2BIG : 0;
+            continue;
+        }
         if (size == HYGON_CHAIN_SIZE && !col->hygon && !memmem(data, size, "-----BEGIN", 10)) {
             col->hygon = data;
             col->hygon_size = size;
             continue;
         }
-        if (ends_with(entry->d_name, ".swidtag"))
-            add_rim(col, data, size);
+        if (is_rim)
+            rc = add_rim(col, data, size);
         else
             sv_certs_add(&col->pool, data, size); // what is no certificate is left aside
         free(data);
     }
+    if (rc == -E2BIG)
+        snprintf(why, why_size, "%s: more than %d RIMs, or one of more than %u KiB", path,
+                 SV_RIM_MAX, SV_RIM_FILE_MAX >> 10);
     if (dir)
         closedir(dir);
+    return rc;
 }
 
 static int load_folder(struct shelter_collateral *col, const char *path, struct sv_parts *parts,
                        char *why, size_t why_size)
 {
+    int rc;
+
     for (size_t i = 0; i < KNOWN_COUNT; i++) {
         char file[4096];
-        int rc;
 
         if (!known[i].file)
             continue;
@@ -108,9 +124,9 @@ static int load_folder(struct shelter_collateral *col, const char *path, struct 
         }
     }
     sv_collateral_build(col, parts);
-    load_others(col, path);
+    rc = load_others(col, path, why, why_size);
     sv_collateral_chain_amd(col);
-    return 0;
+    return rc;
 }
 
 int shelter_collateral_parse(const void *json, size_t size, const void *ca, size_t ca_size,
