@@ -2,21 +2,51 @@
 // Removes unfinished files when a signal ends the program.
 #include "host/base/interrupt.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
 static int folder_fd;
 static const char *const *volatile list;
 
-/* Only calls that signal-safety(7) lists. The interrupted code never goes on, so it cannot race. */
+/* getdents64 itself, since readdir allocates. What is not listed because others went is seen by the
+ * next look, which ends when nothing could be removed. */
+static void empty_folder(const char *name)
+{
+    static _Alignas(struct dirent64) char entries[4096];
+    int fd = openat(folder_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    bool any = fd >= 0;
+    while (any) {
+        long n;
+        any = false;
+        lseek(fd, 0, SEEK_SET);
+        while ((n = syscall(SYS_getdents64, fd, entries, sizeof(entries))) > 0) {
+            for (long at = 0; at < n;) {
+                const struct dirent64 *e = (const struct dirent64 *)(entries + at);
+                any = !unlinkat(fd, e->d_name, 0) || any;
+                at += e->d_reclen;
+            }
+        }
+    }
+    if (fd >= 0)
+        close(fd);
+}
+
+/* Only calls that signal-safety(7) lists, or system calls. The interrupted code never goes on, so
+ * it cannot race. */
 static void on_signal(int number)
 {
     for (const char *const *name = list; name && *name; name++) {
         size_t n = strlen(*name);
-        unlinkat(folder_fd, *name, n && (*name)[n - 1] == '/' ? AT_REMOVEDIR : 0);
+        bool folder = n && (*name)[n - 1] == '/';
+        if (folder)
+            empty_folder(*name);
+        unlinkat(folder_fd, *name, folder ? AT_REMOVEDIR : 0);
     }
     /* Blocked until the handler returns, deadly then. */
     signal(number, SIG_DFL);

@@ -30,29 +30,6 @@ static void remove_leftovers(struct sh_store *store)
     sh_base_clean(store->dir_fd);
 }
 
-/* All that may come to stand in the folder, but for temporary names; what else there is (after
- * SIGKILL, too) the next build finds. */
-static void list_names(struct sh_work *work)
-{
-    static const char *const names[] = {"spool", "root.img", "sites.bin"};
-    static const char *const written[] = {"manifest", "reference.json"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        sh_strings_addf(&work->names, "%s/%s", work->name, names[i]);
-    for (size_t i = 0; i < sizeof(written) / sizeof(written[0]); i++) {
-        sh_strings_addf(&work->names, "%s/%s", work->name, written[i]);
-    }
-    for (size_t i = 0; i < SH_BASE_COUNT; i++) {
-        sh_strings_addf(&work->names, "%s/base/%s", work->name, sh_base_names[i]);
-        sh_strings_addf(&work->names, "%s/base/%s.own", work->name, sh_base_names[i]);
-    }
-    static const char *const signatures[] = {SH_SIGNATURE, SH_SIGNATURE_DEBUG};
-    for (size_t i = 0; i < 2; i++) {
-        sh_strings_addf(&work->names, "%s/%s", work->name, signatures[i]);
-    }
-    sh_strings_addf(&work->names, "%s/base/", work->name);
-    sh_strings_addf(&work->names, "%s/", work->name);
-}
-
 int sh_work_begin(struct sh_store *store, struct sh_work *work, struct sh_error *err)
 {
     uint64_t random = 0;
@@ -65,14 +42,17 @@ int sh_work_begin(struct sh_store *store, struct sh_work *work, struct sh_error 
     if (getrandom(&random, sizeof(random), 0) != sizeof(random))
         random = (uint64_t)getpid();
     snprintf(work->name, sizeof(work->name), "tmp/%016llx", (unsigned long long)random);
+    sh_strings_addf(&work->names, "%s/base/", work->name);
+    sh_strings_addf(&work->names, "%s/", work->name);
+    sh_interrupt_remove(store->dir_fd, (const char *const *)work->names.v);
     if (!mkdirat(store->dir_fd, work->name, 0755))
         work->dir_fd = openat(store->dir_fd, work->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (work->dir_fd < 0 || flock(work->dir_fd, LOCK_EX | LOCK_NB))
-        return sh_fail_errno(err, -errno, "cannot create a temporary folder in the store %s",
-                             store->path);
-    list_names(work);
-    sh_interrupt_remove(store->dir_fd, (const char *const *)work->names.v);
-    return 0;
+    if (work->dir_fd >= 0 && !flock(work->dir_fd, LOCK_EX | LOCK_NB))
+        return 0;
+    r = sh_fail_errno(err, -errno, "cannot create a temporary folder in the store %s", store->path);
+    sh_interrupt_done();
+    sh_strings_free(&work->names);
+    return r;
 }
 
 void sh_work_end(struct sh_work *work)
