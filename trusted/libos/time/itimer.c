@@ -297,13 +297,19 @@ long sys_timer_getoverrun(int id)
     return p ? p->overrun : -EINVAL;
 }
 
+/* Its signal may still be pending: taking it must not arm it again. */
+static void end_posix(struct posix_timer *p)
+{
+    interval_set(&p->it, NO_DEADLINE, 0);
+    p->used = false;
+}
+
 long sys_timer_delete(int id)
 {
     struct posix_timer *p = posix_timer(id);
     if (!p)
         return -EINVAL;
-    timer_cancel(&p->it.timer);
-    p->used = false;
+    end_posix(p);
     return 0;
 }
 
@@ -311,8 +317,7 @@ void timers_reset(void)
 {
     struct timer_set *s = current()->timers;
     for (int i = 0; s && i < TIMER_COUNT; i++) {
-        timer_cancel(&s->posix[i].it.timer);
-        s->posix[i].used = false;
+        end_posix(&s->posix[i]);
     }
 }
 
