@@ -185,7 +185,8 @@ static struct process *new_process(const struct clone_request *q)
     return p;
 }
 
-/* Until the child has its own memory, or is gone. Only a fatal end interrupts it. */
+/* Until the child has its own memory, or is gone. Only a fatal end interrupts it; not while the
+ * child runs in this thread's place (thread_lend), which is over before we come here. */
 static void wait_for_vfork(int pid)
 {
     struct thread *t = self();
